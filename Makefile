@@ -1,0 +1,63 @@
+# What people type. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The PostgreSQL to install into, as with any extension: make install PG_CONFIG=/path/to/pg_config
+PG_CONFIG ?= pg_config
+DESTDIR ?=
+# A part of test names: make test-cluster FILTER=restart
+FILTER ?=
+
+# Not in the checkout: the operating system's user `postgres` must be able to read it.
+export PG_BACKUP_TEST_DIR ?= $(patsubst %/,%,$(or $(TMPDIR),/tmp))/pg_backup-test-$(shell id -u)
+TEST_FEATURES := pg_test,fault_points
+TEST_RUNNER = $(if $(shell command -v cargo-nextest),nextest run,test)
+
+.PHONY: help setup demo demo-stop test test-core test-cluster test-install \
+        install bench lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing (Debian 12)
+	@scripts/setup.sh
+
+demo: ## a verified backup of a sample database, in a throwaway cluster
+	@scripts/demo.sh
+
+demo-stop: ## stop the demo's cluster and remove it
+	@scripts/stop-demo.sh
+
+test: test-core test-cluster ## every test
+
+test-core: setup ## the tests that need no server (FILTER=part of a name)
+	cargo $(TEST_RUNNER) --all-features -p pg_backup_core -p xtask $(FILTER)
+	$(if $(FILTER),,cargo test --quiet --doc --all-features -p pg_backup_core)
+
+test-cluster: test-install ## the tests on real clusters (FILTER=part of a name)
+	cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
+
+test-install: setup ## build and install for the tests, into a private tree
+	@mkdir -p "$$PG_BACKUP_TEST_DIR"; [ -O "$$PG_BACKUP_TEST_DIR" ] || \
+	    { echo "make: PG_BACKUP_TEST_DIR belongs to another user" >&2; exit 1; }
+	@chmod 755 "$$PG_BACKUP_TEST_DIR"
+	@pg_config=$$(cargo xtask tree "$$PG_BACKUP_TEST_DIR/pg"); \
+	cargo xtask install --features $(TEST_FEATURES) --pg-config "$$pg_config" >/dev/null
+
+install: setup ## build and install into the PostgreSQL of PG_CONFIG
+	@cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")
+
+bench: ## measure the claims of the README
+	@bench/run.sh
+
+lint: setup ## formatting and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --all-targets --features $(TEST_FEATURES) -- -D warnings
+
+clean: ## remove what was built and the tests' private tree
+	cargo clean --quiet
+	@rm -rf "$$PG_BACKUP_TEST_DIR"/{pg,run,template-*,lock}

@@ -1,0 +1,31 @@
+//! The SQL that the engine sends through its client connections. Every name of the catalog is
+//! qualified, every name of a user is quoted here or bound as a parameter.
+
+pub mod facts;
+pub mod history;
+pub mod migrations;
+pub mod recovery;
+pub mod snapshot;
+pub mod watch;
+
+/// An identifier, quoted whatever it holds.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A qualified identifier.
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_quoted_whatever_they_hold() {
+        assert_eq!(ident("a"), "\"a\"");
+        assert_eq!(ident("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
+        assert_eq!(qualified("S", "t.u"), "\"S\".\"t.u\"");
+    }
+}

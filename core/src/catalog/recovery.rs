@@ -1,0 +1,14 @@
+//! Where the extension is, in this server and in a database.
+
+/// Databases that can be connected to, template databases of users included.
+pub const DATABASES: &str = "
+SELECT datname FROM pg_catalog.pg_database
+ WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname";
+
+/// Schema of the extension in this database, and the database's id; no row without it.
+pub const EXTENSION: &str = "
+SELECT n.nspname,
+       (SELECT d.oid FROM pg_catalog.pg_database d
+         WHERE d.datname = pg_catalog.current_database())
+  FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+ WHERE e.extname = 'pg_backup'";

@@ -1,0 +1,193 @@
+//! The manifest, format 1: what lies in an archive and where it comes from, so that history can
+//! be rebuilt from the file alone. Written last into the archive as `manifest.json`, kept in the
+//! table behind `backup_manifest`. Unknown fields are ignored, missing ones take their default.
+//! Never holds a secret: no password, no password hash, no connection string.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The format that this version writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// The whole manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    /// Id of the run in the database that made it.
+    pub id: i64,
+    pub created_at: Span,
+    pub comment: Option<String>,
+    pub origin: String,
+    pub dump: Dump,
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// Versions of what made it.
+    pub tools: Tools,
+    /// Rows and bytes of every table that the dump holds data of, counted in the dump itself.
+    #[serde(default)]
+    pub tables: Vec<TableCount>,
+    #[serde(default)]
+    pub migrations: Vec<Migrations>,
+    #[serde(default)]
+    pub application: Application,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Every other member of the archive.
+    pub members: Vec<Member>,
+}
+
+/// Start and end of the work, UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
+}
+
+/// How the dump was made.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Dump {
+    pub format: String,
+    pub compression: String,
+    pub jobs: u16,
+    #[serde(default)]
+    pub schemas: Vec<String>,
+    #[serde(default)]
+    pub tables: Vec<String>,
+    #[serde(default)]
+    pub exclude_tables: Vec<String>,
+    #[serde(default)]
+    pub exclude_table_data: Vec<String>,
+    /// Whether all tables were locked before the snapshot was taken.
+    #[serde(default)]
+    pub locked_first: bool,
+}
+
+/// What the server said, under the dump's snapshot.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    pub database: Database,
+    pub server: Server,
+    pub extensions: Vec<Extension>,
+    /// Roles that own something or are named in a privilege.
+    pub roles: Vec<String>,
+    pub schemas: Vec<String>,
+    pub tablespaces: Vec<String>,
+    pub replication_slots: Vec<String>,
+    pub subscriptions: Vec<String>,
+    pub publications: Vec<String>,
+    pub timescaledb_jobs: Vec<TimescaleJob>,
+}
+
+/// Properties of the database that pg_dump without `--create` leaves out.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Database {
+    pub name: String,
+    pub owner: String,
+    pub acl: Option<Vec<String>>,
+    pub comment: Option<String>,
+    pub encoding: String,
+    pub locale_provider: String,
+    pub lc_collate: String,
+    pub lc_ctype: String,
+    pub icu_locale: Option<String>,
+    pub collation_version: Option<String>,
+    pub tablespace: String,
+    pub connection_limit: i32,
+    pub allow_connections: bool,
+    pub is_template: bool,
+    pub size_bytes: i64,
+    /// `ALTER DATABASE … SET`, without `timescaledb.restoring`; role is NULL for all roles.
+    pub settings: Vec<Setting>,
+    pub security_labels: Vec<String>,
+}
+
+/// One `name=value` of a database, or of a role in a database.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Setting {
+    pub role: Option<String>,
+    pub setting: String,
+}
+
+/// The server that the dump was taken from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    pub version: String,
+    pub version_num: i32,
+    /// As text: it does not fit a JSON number that all readers take.
+    pub system_identifier: String,
+    pub host: String,
+    pub data_checksums: bool,
+    pub wal_level: String,
+}
+
+/// An extension of the database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extension {
+    pub name: String,
+    pub version: String,
+    pub schema: String,
+}
+
+/// A background job of TimescaleDB: not in the dump, so kept here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimescaleJob {
+    pub job_id: i32,
+    pub scheduled: bool,
+    pub next_start: Option<DateTime<Utc>>,
+}
+
+/// Versions of the tools.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Tools {
+    pub pg_backup: String,
+    pub pg_dump: String,
+}
+
+/// Rows and bytes of one table, as the dump holds them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableCount {
+    pub schema: String,
+    pub name: String,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// What one framework says has been applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Migrations {
+    pub framework: String,
+    /// `schema.table` that says so.
+    pub table: String,
+    pub count: u64,
+    pub latest: Option<String>,
+    /// SHA-256 over the sorted names, each ended by a newline.
+    pub hash: String,
+    /// In the order in which they were applied.
+    pub ids: Vec<String>,
+}
+
+/// What the application says about itself, through settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Application {
+    pub version: Option<String>,
+    pub encryption_key_ids: Vec<String>,
+}
+
+/// One member: its size and hash as unzip writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub name: String,
+    pub size: u64,
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The number of rows in all tables.
+    pub fn total_rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+}

@@ -1,0 +1,127 @@
+//! What a job is asked to do: plain data, filled by the SQL surface, carried as JSON through a
+//! job slot in shared memory, read by the runner. Everything that depends on the caller's
+//! session (arguments, settings, role) is resolved before it gets here.
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{Compression, Format};
+use super::manifest::Application;
+use super::verify_level::Level;
+
+/// The database and schema whose extension tables hold the run's row, and who asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// Database that holds the row.
+    pub database: String,
+    /// Schema of the extension in that database.
+    pub schema: String,
+    /// Role that asked, as shown in the history.
+    pub requested_by: String,
+    /// Id handed out already (`wait => false`), else 0: the job takes the next one.
+    pub id: i64,
+    /// Moment of the request, microseconds since the Unix epoch.
+    pub queued_at: i64,
+}
+
+/// One job: where its row lives and what it does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub home: Home,
+    pub task: Task,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Task {
+    Backup(Backup),
+    Verify(Verify),
+    Delete(Delete),
+    /// The runner's part of `backup_check()`; leaves no row.
+    Check(Check),
+}
+
+/// A backup to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backup {
+    pub database: String,
+    pub origin: String,
+    pub comment: Option<String>,
+    pub format: Format,
+    pub compression: Compression,
+    /// Connections of pg_dump; more than one needs the directory format.
+    pub jobs: u16,
+    /// pg_dump patterns.
+    pub schemas: Vec<String>,
+    pub tables: Vec<String>,
+    pub exclude_tables: Vec<String>,
+    pub exclude_table_data: Vec<String>,
+    pub globals: Globals,
+    pub limits: Limits,
+    /// Table of migrations beyond the known frameworks (`schema.table` or `table`), or empty.
+    pub migrations_table: String,
+    /// What the application says about itself.
+    pub application: Application,
+}
+
+/// How long things may take, in milliseconds; 0 means without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The whole job.
+    pub runtime: u64,
+    /// Time without any sign of progress.
+    pub stall: u64,
+    /// Waiting for a lock that another session holds.
+    pub lock: u64,
+}
+
+/// Whether roles and tablespaces of the server go into the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Globals {
+    Off,
+    /// Roles without their password hashes.
+    WithoutPasswords,
+    On,
+}
+
+/// An archive to verify.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verify {
+    pub backup: i64,
+    pub level: Level,
+    pub limits: Limits,
+}
+
+/// An archive to delete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delete {
+    pub backup: i64,
+}
+
+/// What the doctor looks at beside the server itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub database: String,
+}
+
+impl Task {
+    /// The word in the history's column `kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Task::Backup(_) => "backup",
+            Task::Verify(_) => "verify",
+            Task::Delete(_) => "prune",
+            Task::Check(_) => "check",
+        }
+    }
+
+    /// The database that the job reads, and that no second job may work on: None when it reads
+    /// none.
+    pub fn database(&self) -> Option<&str> {
+        match self {
+            Task::Backup(backup) => Some(&backup.database),
+            Task::Verify(_) | Task::Delete(_) | Task::Check(_) => None,
+        }
+    }
+}

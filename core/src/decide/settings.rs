@@ -1,0 +1,33 @@
+//! The settings of the server that a job depends on, as plain values. The extension reads them
+//! from `pg_backup.*`; tests fill them by hand.
+
+use std::path::PathBuf;
+
+/// How the runner, pg_dump and the other tools get back into the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Directory of the Unix socket, or a host name.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    /// Password file in libpq's format; only its path is known here.
+    pub passfile: Option<PathBuf>,
+    /// Database for what belongs to no database in particular.
+    pub connect_database: String,
+}
+
+/// Facts about this server, and its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub access: Access,
+    /// `pg_backup.directory` as it is set.
+    pub directory: PathBuf,
+    pub data_directory: PathBuf,
+    /// Where pg_dump, pg_dumpall and pg_restore are.
+    pub bin_directory: PathBuf,
+    pub system_identifier: u64,
+    /// Bytes that a backup leaves free on its file system.
+    pub min_free_space: u64,
+    /// Threads that compress beside pg_dump.
+    pub compression_threads: u32,
+}

@@ -1,0 +1,12 @@
+//! Effects on the host: child processes, durable files, archives, the server connection.
+
+pub mod archive;
+pub mod child;
+pub mod dir;
+pub mod partial;
+pub mod passfile;
+pub mod server;
+pub mod space;
+pub mod sql_error;
+pub mod sweep;
+pub mod threads;

@@ -1,0 +1,67 @@
+//! Who owns a partial: the holder of its flock, which the kernel gives up for the dead.
+//!
+//! In: an open file and the path that it was opened by. Out: whether it is ours. What must hold:
+//! a lock says something only while the path still leads to the same file, so every holder
+//! looks again after locking; nobody waits without a limit.
+
+use crate::error::{Failure, Result};
+use nix::fcntl::OFlag;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a new file's owner waits for a sweeper that looks at it just then. A sweeper holds
+/// the lock for one unlink; a slow disk makes that long.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What a try to lock gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Taken,
+    HeldByAnother,
+}
+
+/// Tries once. Errors: those of `flock(2)`: a file system that has no locks.
+pub(crate) fn try_lock(file: &File, path: &Path) -> Result<Lock> {
+    match file.try_lock() {
+        Ok(()) => Ok(Lock::Taken),
+        Err(TryLockError::WouldBlock) => Ok(Lock::HeldByAnother),
+        Err(TryLockError::Error(e)) => {
+            Err(Failure::io(format_args!("lock \"{}\"", path.display()), &e)
+                .hint("Backups need a file system with locks; NFS needs its lock service."))
+        }
+    }
+}
+
+/// Locks a file that was just made. `false`: a sweeper was faster and has removed it, or holds
+/// on to it.
+pub(super) fn acquire(file: &File, path: &Path) -> Result<bool> {
+    let deadline = Instant::now() + LIMIT;
+    while try_lock(file, path)? == Lock::HeldByAnother {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(is_at(file, path))
+}
+
+/// Whether `path` itself, not what a link points to, is still the open file.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// Opens what is there, whatever it is: follows no link, waits for no other end of a FIFO. For
+/// writing, because NFS gives an exclusive lock to writers only.
+pub(crate) fn open_existing(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)
+}

@@ -1,0 +1,103 @@
+//! A backup, from the row that announces it to the row that says it can be restored.
+//!
+//! In: the request. Out: a published archive, or a failure and nothing but a row. Whatever ends
+//! this function early drops the partial file, the children and the sessions on its way out.
+
+mod directory;
+mod dump;
+mod facts;
+mod globals;
+mod pack;
+mod publish;
+mod snapshot;
+mod watch;
+
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::Report;
+use super::context::Context;
+use super::wait::Deadline;
+use crate::catalog::history::{History, NewRun};
+use crate::decide::progress::{Phase, Progress};
+use crate::decide::request::{Backup, Home};
+use crate::error::{Class, Failure, Result};
+use crate::host::dir::BackupDir;
+use crate::host::server::Server;
+use crate::host::space::free_bytes;
+
+/// What every step of one backup works with.
+struct Work<'a> {
+    context: &'a Context<'a>,
+    backup: &'a Backup,
+    history: &'a History<'a>,
+    id: i64,
+    started: chrono::DateTime<Utc>,
+}
+
+/// Makes a backup and records it.
+pub async fn run(context: &Context<'_>, home: &Home, backup: &Backup) -> Result<Report> {
+    phase(context, Phase::Connecting);
+    let name = format!("pg_backup job {}", backup.database);
+    let access = &context.settings.access;
+    let limit = Duration::from_millis(backup.limits.runtime);
+    let deadline = Deadline::new(context.control, limit);
+    let context = &Context { control: &deadline, ..*context };
+    let session = Server::connect(access, context.control, &home.database, &name).await?;
+    let history = History::open(&session, context.control, home).await?;
+    let new = NewRun {
+        kind: "backup",
+        database: &backup.database,
+        origin: &backup.origin,
+        comment: backup.comment.as_deref(),
+        subject: None,
+    };
+    let id = history.begin(home, &new, "running").await?;
+    context.control.started(id);
+    let work = Work { context, backup, history: &history, id, started: Utc::now() };
+    match steps(&work).await {
+        Ok(()) => Ok(Report { id, rows: Vec::new() }),
+        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
+    }
+}
+
+/// The steps. Each takes what the one before it gives; nothing is kept of a run that stops.
+async fn steps(work: &Work<'_>) -> Result<()> {
+    let place = place(work)?;
+    let locked = snapshot::take(work).await?;
+    let mut dumped = dump::run(work, &place, &locked).await?;
+    let manifest = facts::manifest(work, &locked, &mut dumped)?;
+    drop(locked);
+    phase(work.context, Phase::Verifying);
+    let sealed = publish::seal(work, dumped, &manifest).await?;
+    phase(work.context, Phase::Publishing);
+    publish::publish(work, &place, sealed).await
+}
+
+/// The directory of this backup, once there is room in it.
+fn place(work: &Work<'_>) -> Result<BackupDir> {
+    let settings = work.context.settings;
+    let place = BackupDir::open(&settings.directory, &settings.data_directory, true)?;
+    let free = free_bytes(place.path())?;
+    if free < settings.min_free_space {
+        return Err(Failure::new(Class::DiskFull, "too little free space for a backup")
+            .detail(format!(
+                "\"{}\" has {free} bytes free, pg_backup.min_free_space keeps {} bytes.",
+                place.path().display(),
+                settings.min_free_space
+            ))
+            .hint("Free space, or point pg_backup.directory to another file system."));
+    }
+    Ok(place)
+}
+
+/// Shows a phase that has no numbers of its own.
+fn phase(context: &Context<'_>, phase: Phase) {
+    context.control.report(&Progress { phase, ..Progress::default() });
+}
+
+/// `application_name` of the sessions that pg_dump opens for run `id`.
+fn dump_application(id: i64) -> String {
+    format!("pg_backup dump {id}")
+}

@@ -1,0 +1,94 @@
+//! The end of a backup: last members, read-back compared, the row told, then the name.
+//!
+//! The order is the promise. The archive's hash as read back equals the hash as written; the row
+//! says `verifying` with size and hash before the file gets its name; the name is given without
+//! replacing anything and made durable; only then the row says `succeeded`. A crash in between
+//! leaves either a partial file or a published one whose row tells its hash.
+
+use super::dump::Dumped;
+use super::{Phase, Work, phase};
+use crate::catalog::history::ArchiveFacts;
+use crate::decide::archive_spec::{CONTENTS, GLOBALS, MANIFEST};
+use crate::decide::manifest::Manifest;
+use crate::decide::verify_level::Level;
+use crate::error::{Class, Failure, Result};
+use crate::fault;
+use crate::host::archive::writer::Written;
+use crate::host::dir::BackupDir;
+use crate::host::partial::Partial;
+use crate::host::threads;
+use crate::job::wait::joined;
+
+/// A complete archive, read back and found equal, still under its partial name.
+pub struct Sealed {
+    partial: Partial,
+    written: Written,
+    manifest: serde_json::Value,
+    warnings: Vec<String>,
+    database_size: i64,
+}
+
+/// Adds the last members, ends the zip and compares what is read back.
+pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Result<Sealed> {
+    let Dumped { partial, mut writer, decoding, contents, globals, warnings, .. } = dumped;
+    for (name, bytes) in [(CONTENTS, contents), (GLOBALS, globals)] {
+        if let Some(bytes) = bytes {
+            writer.add(name, &bytes)?;
+        }
+    }
+    let manifest = Manifest { members: writer.members().to_vec(), ..manifest.clone() };
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| unwritable(&e))?;
+    writer.add(MANIFEST, &json)?;
+    fault::point("archive_unfinished");
+    let written = writer.finish()?;
+    let read = decoding.finish(work.context).await?;
+    if read != written {
+        return Err(Failure::new(Class::Damaged, "the archive reads back differently")
+            .detail(format!(
+                "Written: {} bytes, sha256 {}. Read: {} bytes, sha256 {}.",
+                written.size, written.sha256, read.size, read.sha256
+            ))
+            .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
+    }
+    let database_size = manifest.facts.database.size_bytes;
+    let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
+    Ok(Sealed { partial, written, manifest, warnings, database_size })
+}
+
+/// Tells the row, gives the archive its name, and tells the row again.
+pub async fn publish(work: &Work<'_>, place: &BackupDir, sealed: Sealed) -> Result<()> {
+    phase(work.context, Phase::Publishing);
+    let file = place.relative(sealed.partial.final_path());
+    let facts = ArchiveFacts {
+        file: &file,
+        size_bytes: sealed.written.size as i64,
+        database_size_bytes: sealed.database_size,
+        sha256: &sealed.written.sha256,
+        warnings: &sealed.warnings,
+        manifest: &sealed.manifest,
+    };
+    work.history.verifying(work.id, &facts).await?;
+    fault::point("before_rename");
+    let partial = sealed.partial;
+    let published = threads::spawn("pg_backup sync", move || partial.publish())?;
+    let path = joined(work.context.control, published).await?;
+    fault::point("after_rename");
+    match work.history.succeeded(work.id, Level::Read.as_str()).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(keep(work, &path, failure)),
+    }
+}
+
+/// The archive is published but its row could not be told: it stays, and the launcher will find
+/// the row and the file and put them together. Where the row is gone for good, so is the file.
+fn keep(work: &Work<'_>, path: &std::path::Path, failure: Failure) -> Failure {
+    let kept = format!("{} The archive is complete: \"{}\".", failure.detail, path.display());
+    if failure.class != Class::UndefinedObject {
+        work.context.control.unrecorded();
+    }
+    Failure { detail: kept.trim_start().to_owned(), ..failure }
+}
+
+fn unwritable(error: &serde_json::Error) -> Failure {
+    Failure::new(Class::Internal, format!("could not write the manifest: {error}"))
+}

@@ -1,0 +1,113 @@
+//! The verification of an archive under way: a thread that reads and decodes behind the writer,
+//! a pg_restore that parses, a thread that counts. Used beside a dump and alone.
+
+use std::fs::File;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+
+use super::context::Context;
+use super::decode::{Counts, count_script, decode};
+use super::tools::tool;
+use super::wait::{joined, until};
+use crate::decide::copy_rows::TableRows;
+use crate::decide::dump_plan::pg_restore_script;
+use crate::error::{Class, Failure, Result};
+use crate::host::archive::follow::Follow;
+use crate::host::archive::tail::Tail;
+use crate::host::archive::writer::Written;
+use crate::host::child::{Child, Outcome, Stdin, Tool};
+use crate::host::threads;
+
+/// A verification under way. Dropping it gives the archive up.
+pub struct Decoding {
+    tail: Tail,
+    restore: Option<Child>,
+    decode: Option<JoinHandle<Result<Written>>>,
+    script: Option<JoinHandle<Result<Vec<TableRows>>>>,
+    counts: Receiver<Counts>,
+}
+
+impl Decoding {
+    /// Starts to read `file` as far as `tail` says; `custom` when it holds a custom-format dump.
+    pub fn start(context: &Context<'_>, file: File, tail: &Tail, custom: bool) -> Result<Decoding> {
+        let mut restore = custom.then(|| spawn_restore(context)).transpose()?;
+        let stdin = restore.as_mut().and_then(Child::take_stdin);
+        let stdout = restore.as_mut().and_then(Child::take_stdout);
+        let script = stdout.map(|out| threads::spawn("pg_backup count", move || count_script(out)));
+        let (sender, counts) = sync_channel(1);
+        let (follow, on_failure) = (Follow::new(file, tail.clone()), tail.clone());
+        let decode = threads::spawn("pg_backup read", move || {
+            decode(follow, stdin, &sender).inspect_err(|_| on_failure.abort())
+        })?;
+        let (tail, decode, script) = (tail.clone(), Some(decode), script.transpose()?);
+        Ok(Decoding { tail, restore, decode, script, counts })
+    }
+
+    /// Whether the reading thread has ended, which before the end of the file means a failure.
+    pub fn has_ended(&self) -> bool {
+        self.decode.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Why reading failed: what we saw, or what pg_restore said where it stopped reading.
+    pub async fn failure(&mut self, context: &Context<'_>) -> Failure {
+        let seen = match self.decode.take() {
+            Some(handle) => joined(context.control, handle).await.err(),
+            None => None,
+        };
+        match seen {
+            Some(failure) if failure.class != Class::ToolFailed => failure,
+            seen => {
+                let said = self.parsed(context).await.err();
+                said.or(seen).unwrap_or_else(|| Failure::new(Class::Internal, "reading ended"))
+            }
+        }
+    }
+
+    /// The rows of the payload; it must be written and its end told.
+    pub async fn counts(&mut self, context: &Context<'_>) -> Result<Counts> {
+        let received = until(context.control, || match self.counts.try_recv() {
+            Ok(counts) => Ok(Some(Some(counts))),
+            Err(TryRecvError::Disconnected) => Ok(Some(None)),
+            Err(TryRecvError::Empty) => Ok(None),
+        });
+        let Some(mut counts) = received.await? else {
+            return Err(self.failure(context).await);
+        };
+        self.parsed(context).await?;
+        if let Some(script) = self.script.take() {
+            counts.tables = joined(context.control, script).await?;
+        }
+        Ok(counts)
+    }
+
+    /// Size and hash of the whole file, once the writer has finished it.
+    pub async fn finish(mut self, context: &Context<'_>) -> Result<Written> {
+        let handle = self.decode.take();
+        let handle = handle.ok_or_else(|| Failure::new(Class::Internal, "nothing was read"))?;
+        joined(context.control, handle).await
+    }
+
+    /// How pg_restore ended, when there is one.
+    async fn parsed(&mut self, context: &Context<'_>) -> Result<()> {
+        let Some(restore) = &mut self.restore else { return Ok(()) };
+        let outcome: Outcome = until(context.control, || restore.try_wait()).await?;
+        if outcome.success() {
+            return Ok(());
+        }
+        let failure = outcome.into_failure("read the dump back");
+        Err(Failure { class: Class::Damaged, ..failure })
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        if self.decode.is_some() {
+            self.tail.abort();
+        }
+    }
+}
+
+fn spawn_restore(context: &Context<'_>) -> Result<Child> {
+    let restore = tool(context, "pg_restore", pg_restore_script(), Vec::new());
+    Child::spawn(&Tool { stdin: Stdin::Pipe, ..restore }, context.harden)
+}

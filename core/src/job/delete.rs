@@ -1,0 +1,89 @@
+//! Deletes the archive of one backup. The row says `deleting` first and `deleted` last, so that a
+//! crash in between is finished by the launcher; the row itself stays.
+
+use std::path::Path;
+
+use super::Report;
+use super::context::Context;
+use crate::catalog::history::{History, NewRun};
+use crate::decide::progress::{Phase, Progress};
+use crate::decide::request::{Delete, Home};
+use crate::error::{Class, Failure, Result};
+use crate::fault;
+use crate::host::dir::BackupDir;
+use crate::host::server::Server;
+
+/// Deletes and records it.
+pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<Report> {
+    let access = &context.settings.access;
+    let control = context.control;
+    let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
+    let history = History::open(&server, control, home).await?;
+    let archive = history.archive(delete.backup).await?;
+    if archive.pinned {
+        return Err(pinned(delete.backup));
+    }
+    let new = NewRun {
+        kind: "prune",
+        database: &archive.database,
+        origin: "manual",
+        comment: None,
+        subject: Some(delete.backup),
+    };
+    let id = history.begin(home, &new, "running").await?;
+    control.started(id);
+    match steps(context, &history, delete.backup, &archive.file).await {
+        Ok(()) => {
+            history.done(id).await?;
+            Ok(Report { id, rows: Vec::new() })
+        }
+        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
+    }
+}
+
+async fn steps(
+    context: &Context<'_>,
+    history: &History<'_>,
+    backup: i64,
+    file: &str,
+) -> Result<()> {
+    context.control.report(&Progress { phase: Phase::Deleting, ..Progress::default() });
+    let settings = context.settings;
+    let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
+    if !history.begin_delete(backup).await? {
+        return Err(pinned(backup));
+    }
+    fault::point("before_unlink");
+    unlink(&place, file)?;
+    fault::point("after_unlink");
+    history.set_file_state(backup, "deleted").await
+}
+
+/// Removes an archive by its stored name and makes that durable. A file that is gone already is
+/// fine; anything that is not a regular file is left alone.
+pub fn unlink(place: &BackupDir, file: &str) -> Result<()> {
+    let path = match place.resolve(file) {
+        Err(failure) if failure.class == Class::UndefinedFile => return Ok(()),
+        other => other?,
+    };
+    let doing = || format!("delete archive \"{}\"", path.display());
+    match std::fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::io(doing(), &error)),
+        Ok(meta) if !meta.is_file() => {
+            return Err(Failure::new(Class::Io, format!("could not {}", doing()))
+                .detail("It is not a regular file, so pg_backup did not make it.")
+                .hint("Look at it and remove it by hand."));
+        }
+        Ok(_) => {}
+    }
+    std::fs::remove_file(&path).map_err(|e| Failure::io(doing(), &e))?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let synced = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
+    synced.map_err(|e| Failure::io(doing(), &e))
+}
+
+fn pinned(id: i64) -> Failure {
+    Failure::new(Class::Concurrent, format!("backup {id} is pinned"))
+        .hint(format!("Unpin it first: CALL backup_pin({id}, false)."))
+}

@@ -1,0 +1,72 @@
+//! Jobs: what a runner does. Each begins with one function that reads as its list of steps.
+
+pub mod backup;
+pub mod check;
+pub mod contents;
+pub mod context;
+pub mod decode;
+pub mod decoding;
+pub mod delete;
+pub mod recovery;
+pub mod settle;
+pub mod tools;
+pub mod verify;
+pub mod wait;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::request::{Request, Task};
+use crate::error::Result;
+use context::Context;
+
+/// What a job gives back to a waiting caller.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Id of the run; 0 for a job without one.
+    pub id: i64,
+    /// Rows of a verification or a check.
+    pub rows: Vec<ReportRow>,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// What was looked at.
+    pub subject: String,
+    /// `ok`, `warning` or `blocker`.
+    pub status: String,
+    pub detail: String,
+    pub hint: String,
+}
+
+impl ReportRow {
+    /// A finding that is fine.
+    pub fn ok(subject: &str, detail: impl Into<String>) -> Self {
+        Self::new(subject, "ok", detail, "")
+    }
+
+    /// A finding of any status.
+    pub fn new(
+        subject: &str,
+        status: &str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            status: status.to_owned(),
+            detail: detail.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Does what the request says.
+pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
+    match &request.task {
+        Task::Backup(backup) => backup::run(context, &request.home, backup).await,
+        Task::Verify(verify) => verify::run(context, &request.home, verify).await,
+        Task::Delete(delete) => delete::run(context, &request.home, delete).await,
+        Task::Check(check) => check::run(context, &request.home, check).await,
+    }
+}

@@ -1,0 +1,166 @@
+//! The end of runs that did not succeed: told by the job itself, or by the launcher for a job
+//! that died. The truth about a run is its row, its slot and its file together.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::context::{Context, Control};
+use super::wait::{LastWords, joined};
+use crate::catalog::history::{History, NewRun, Unfinished};
+use crate::decide::request::{Home, Task};
+use crate::decide::verify_level::Level;
+use crate::error::{Class, Failure, Result};
+use crate::host::archive::follow::Follow;
+use crate::host::archive::reader::open_file;
+use crate::host::archive::tail::Tail;
+use crate::host::dir::BackupDir;
+use crate::host::server::Server;
+use crate::host::threads;
+
+/// How long a job that ends badly may try to say so.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// The word for how a run ended.
+pub fn status_of(failure: &Failure) -> &'static str {
+    match failure.class {
+        Class::Cancelled => "cancelled",
+        Class::Interrupted => "interrupted",
+        Class::Concurrent => "skipped",
+        _ => "failed",
+    }
+}
+
+/// Writes the end of run `id` and gives the failure back. When the job's own session is gone, a
+/// new one is tried; when that fails too, the host is told to settle later.
+pub async fn record(
+    context: &Context<'_>,
+    home: &Home,
+    history: &History<'_>,
+    id: i64,
+    failure: Failure,
+) -> Failure {
+    let control = LastWords::new(context.control, LAST_WORDS);
+    let status = status_of(&failure);
+    let told = if history.server.is_closed() {
+        again(context, &control, home, id, status, &failure).await
+    } else {
+        match History::open(history.server, &control, home).await {
+            Ok(history) => history.ended(id, status, &failure).await,
+            Err(untold) => Err(untold),
+        }
+    };
+    match told {
+        Ok(()) => failure,
+        Err(untold) => untold_failure(context, failure, &untold),
+    }
+}
+
+async fn again(
+    context: &Context<'_>,
+    control: &dyn Control,
+    home: &Home,
+    id: i64,
+    status: &str,
+    failure: &Failure,
+) -> Result<()> {
+    let access = &context.settings.access;
+    let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
+    History::open(&server, control, home).await?.ended(id, status, failure).await
+}
+
+fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> Failure {
+    match untold.class {
+        // The home database or the extension is gone, and the row with it.
+        Class::UndefinedDatabase | Class::UndefinedObject => {}
+        _ => context.control.unrecorded(),
+    }
+    let detail = format!("{} The history was not told: {}.", failure.detail, untold.message);
+    Failure { detail: detail.trim_start().to_owned(), ..failure }
+}
+
+/// A whole row for a job that never ran: skipped, or without a worker. Gives its id.
+pub async fn record_unstarted(
+    context: &Context<'_>,
+    home: &Home,
+    task: &Task,
+    failure: &Failure,
+) -> Result<i64> {
+    let access = &context.settings.access;
+    let control = context.control;
+    let server = Server::connect(access, control, &home.database, "pg_backup launcher").await?;
+    let history = History::open(&server, control, home).await?;
+    let (origin, comment) = match task {
+        Task::Backup(backup) => (backup.origin.as_str(), backup.comment.as_deref()),
+        _ => ("manual", None),
+    };
+    let new = NewRun {
+        kind: task.kind(),
+        database: task.database().unwrap_or(&home.database),
+        origin,
+        comment,
+        subject: None,
+    };
+    let id = history.begin(home, &new, "queued").await?;
+    history.ended(id, status_of(failure), failure).await?;
+    Ok(id)
+}
+
+/// Puts the history of one database right after a crash: every run that says it is alive and is
+/// not in `alive` gets its true end, deletions that were begun are finished.
+pub async fn settle(context: &Context<'_>, home: &Home, alive: &[i64]) -> Result<usize> {
+    let access = &context.settings.access;
+    let control = context.control;
+    let server = Server::connect(access, control, &home.database, "pg_backup launcher").await?;
+    let history = History::open(&server, control, home).await?;
+    let settings = context.settings;
+    let place = BackupDir::open(&settings.directory, &settings.data_directory, false).ok();
+    let mut settled = 0;
+    for run in history.unfinished().await? {
+        if alive.contains(&run.id) {
+            continue;
+        }
+        if is_published(context, place.as_ref(), &run).await {
+            history.succeeded(run.id, Level::Read.as_str()).await?;
+        } else {
+            history.ended(run.id, "interrupted", &interrupted()).await?;
+        }
+        settled += 1;
+    }
+    if let Some(place) = &place {
+        for (id, file) in history.deleting().await? {
+            super::delete::unlink(place, &file)?;
+            history.set_file_state(id, "deleted").await?;
+            settled += 1;
+        }
+    }
+    Ok(settled)
+}
+
+/// Whether the archive of a run that died while publishing has its name and its hash.
+async fn is_published(context: &Context<'_>, place: Option<&BackupDir>, run: &Unfinished) -> bool {
+    let (Some(place), Some(file), Some(sha256)) = (place, &run.file, &run.sha256) else {
+        return false;
+    };
+    let Ok(path) = place.resolve(file) else { return false };
+    run.verifying && hash(context, &path).await.is_ok_and(|found| found == *sha256)
+}
+
+/// SHA-256 of a file, computed beside the thread that has to look up.
+pub async fn hash(context: &Context<'_>, path: &Path) -> Result<String> {
+    let file = open_file(path)?;
+    let size = file.metadata().map_err(|e| Failure::io("inspect the archive", &e))?.len();
+    let tail = Tail::default();
+    tail.finish(size);
+    let hashing = threads::spawn("pg_backup hash", move || {
+        let read = Follow::new(file, tail).finish();
+        read.map(|written| written.sha256).map_err(|e| Failure::io("read the archive", &e))
+    })?;
+    joined(context.control, hashing).await
+}
+
+/// The end of a job whose process ended without a word.
+pub fn interrupted() -> Failure {
+    Failure::new(Class::Interrupted, "the job ended before it could finish")
+        .detail("The server, or the process that did the work, stopped. Nothing was kept.")
+        .hint("Start it again.")
+}

@@ -1,0 +1,141 @@
+# The tour: what each call of the extension says about the sample database.
+#
+# Sourced by scripts/demo.sh after cluster.sh. In: a running server with database shop.
+# Out: each statement as psql echoes it, with its result; at least one verified backup.
+# Holds: a call that fails, a backup that does not verify, ends the demo.
+
+BAR_INTERVAL_SECONDS=0.1
+# Ten minutes: the sample takes seconds even on a slow machine.
+BACKUP_WAIT_TICKS=6000
+CONTENTS_ROWS=12
+
+tour() {
+    create_extension
+    first_backup
+    look_inside
+    verify_it
+    heading 'Is everything fit for the next backup?'
+    show 'SELECT check_name, status, detail, hint FROM backup_check();' -x
+    restore_by_hand
+}
+
+show() { # sql [psql options]
+    echo_statement "$1"
+    ask "${@:2}" -c "$1"
+}
+
+# An extension that an older build created is created anew; its archives stay where they are.
+create_extension() {
+    local now
+    now=$(build_fingerprint)
+    heading 'The extension'
+    if [ "$now" = "$(cat "$state/extension" 2>/dev/null)" ]; then
+        note 'pg_backup is there from an earlier demo'
+        return
+    fi
+    ask -q -c 'SET client_min_messages = warning' -c 'DROP EXTENSION IF EXISTS pg_backup CASCADE'
+    show 'CREATE EXTENSION pg_backup;'
+    printf '%s\n' "$now" >"$state/extension"
+}
+
+first_backup() {
+    local comment='first backup'
+    heading 'A backup'
+    if [ -n "$(value 'SELECT 1 FROM backup_history LIMIT 1')" ]; then comment='another backup'; fi
+    local sql="SELECT backup_create(comment => '$comment');"
+    echo_statement "$sql"
+    run_with_bar "$sql"
+    backup_id=$(awk '/^ *[0-9]+ *$/ { print $1; exit }' "$state/answer")
+    [ -n "$backup_id" ] || die 'backup_create() returned no id'
+
+    show "SELECT id, kind, status, duration, pg_size_pretty(size_bytes) AS size,
+       verify_level AS verified, comment
+FROM backup_history ORDER BY id DESC LIMIT 5;"
+}
+
+# The call blocks its session until the backup is done; a second session watches it.
+run_with_bar() { # sql
+    local job tick
+    { trap - ERR && ask -q -c "SET application_name = 'demo'" -c "$1"; } \
+        >"$state/answer" 2>"$state/complaint" &
+    job=$!
+    trap 'cancel_backup "interrupted; the backup is cancelled"' INT TERM
+    for ((tick = 0; tick < BACKUP_WAIT_TICKS; tick++)); do
+        kill -0 "$job" 2>/dev/null || break
+        progress_tick
+        sleep "$BAR_INTERVAL_SECONDS"
+    done
+    [ "$tick" -lt "$BACKUP_WAIT_TICKS" ] || cancel_backup 'the backup takes too long; cancelled'
+    if ! wait "$job"; then
+        end_bar
+        cat "$state/complaint" >&2
+        die 'backup_create() failed'
+    fi
+    trap - INT TERM
+    draw_bar finished "$(bar_line 100 finished '' '')"
+    end_bar
+    cat "$state/complaint" >&2
+    cat "$state/answer"
+}
+
+progress_tick() {
+    local percent phase relation amount
+    IFS=$'\t' read -r percent phase relation amount < <(value "
+        SELECT coalesce(floor(percent), 0), phase, coalesce(relation, '-'),
+            coalesce(bytes_done, 0) >> 20 || '/' || coalesce(bytes_total >> 20, 0) || ' MB'
+        FROM backup_progress ORDER BY id DESC LIMIT 1") || return 0
+    draw_bar "$phase$((${percent%%.*} / 25))" "$(bar_line "$percent" "$phase" "$relation" "$amount")"
+}
+
+cancel_backup() { # why
+    trap '' INT TERM
+    end_bar
+    value "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+        WHERE application_name = 'demo' AND datname = 'shop'" >/dev/null
+    die "$1"
+}
+
+look_inside() {
+    heading 'What is in it'
+    show "SELECT jsonb_pretty(backup_inspect($backup_id) - 'tables');" -A -t
+    show "SELECT entry, type, schema, name, owner, rows, bytes
+FROM backup_contents($backup_id) ORDER BY bytes DESC NULLS LAST LIMIT $CONTENTS_ROWS;"
+}
+
+verify_it() {
+    heading 'Is it good? Every byte read and decoded'
+    show "SELECT ok, subject, detail FROM backup_verify($backup_id, 'read');"
+    [ "$(value "SELECT bool_and(ok) FROM backup_verify($backup_id, 'read')")" = t ] ||
+        die "backup $backup_id does not verify"
+}
+
+# A command line for the user's own shell: Debian's wrapper in PATH, else the private tree's program;
+# `env -C /` where OS user postgres cannot be in the folder that the user is in.
+server_command() { # program
+    local as='' program
+    if [ "$UID" -eq 0 ]; then
+        as='runuser -u postgres -- '
+        as_server test -x "$called_from" || as+='env -C / '
+    fi
+    program=$(command -v "$1" >/dev/null && echo "$1" || printf '%q' "$bin/$1")
+    printf '%s%s -h %q' "$as" "$program" "$run"
+}
+
+# Nothing of pg_backup is needed to get at the data. The folder is removed with the demo.
+restore_by_hand() {
+    local archive folder=$demo/by-hand member
+    archive=$(value "SELECT CASE WHEN left(file, 1) = '/' THEN file ELSE
+        CASE WHEN left(d, 1) = '/' THEN d ELSE current_setting('data_directory') || '/' || d END
+        || '/' || file END
+        FROM backup_history, current_setting('pg_backup.directory') AS d WHERE id = $backup_id")
+    member=$(unzip -Z1 "$archive" | grep '^database\.dump')
+    heading 'How to restore it without pg_backup'
+    printf '   %s\n' "unzip -o -d $(printf %q "$folder") \\"
+    printf '      %q\n' "$archive"
+    if [ "$member" != "${member%.zst}" ]; then
+        printf '   zstd -d -f %q\n' "$folder/$member"
+    fi
+    printf '   %s \\\n      -T template0 shop_by_hand\n' "$(server_command createdb)"
+    printf '   %s \\\n      -d shop_by_hand < %q\n' "$(server_command pg_restore)" \
+        "$folder/${member%.zst}"
+}

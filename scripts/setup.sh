@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need, where it is missing: Debian 12, with apt-get,
+# through sudo when not root. Silent and quick when everything is there, on any distribution.
+# Never creates or starts a database cluster. PGRX_PG_CONFIG_PATH names another PostgreSQL 15.
+set -euo pipefail
+
+readonly PG_CONFIG=${PGRX_PG_CONFIG_PATH:-/usr/lib/postgresql/15/bin/pg_config}
+readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.conf
+# How long to wait for another apt or dpkg, in seconds.
+readonly APT_LOCK_TIMEOUT=120
+
+fail() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+# bindgen loads libclang at run time; these are the places where it looks.
+have_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] ||
+        compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
+        compgen -G '/usr/lib/*/libclang*.so*' >/dev/null ||
+        compgen -G '/usr/lib*/libclang*.so*' >/dev/null
+}
+
+have_server() { [ -x "$(dirname "$PG_CONFIG")/postgres" ]; }
+
+have_headers() {
+    [ -x "$PG_CONFIG" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]
+}
+
+# The packages of Debian 12 for whatever is missing, one a line.
+missing_packages() {
+    have_server || echo postgresql-15
+    # It depends on clang-14, and that on the libclang and the C headers that bindgen needs.
+    have_headers || echo postgresql-server-dev-15
+    have_libclang || echo libclang1-14
+    command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
+    command -v make >/dev/null || echo make
+    command -v unzip >/dev/null || echo unzip
+    command -v zstd >/dev/null || echo zstd
+    command -v python3 >/dev/null || echo python3
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
+        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$@" >/dev/null
+}
+
+# Debian's server package creates and starts a cluster `main` when it is installed. The setting
+# that prevents it is put back afterwards, so that later installations behave as they always did.
+install_server() {
+    apt_install postgresql-common
+    local saved
+    saved=$(mktemp)
+    cp "$CLUSTER_CONF" "$saved"
+    # shellcheck disable=SC2064 # the file of today, not that of the end
+    trap "as_root cp '$saved' '$CLUSTER_CONF'; rm -f '$saved'" EXIT
+    as_root pg_conftool "$CLUSTER_CONF" set create_main_cluster off
+    apt_install postgresql-15
+}
+
+can_install() {
+    local id='' version=''
+    # shellcheck source=/dev/null
+    if [ -r /etc/os-release ]; then
+        id=$(. /etc/os-release && echo "${ID:-}")
+        version=$(. /etc/os-release && echo "${VERSION_ID:-}")
+    fi
+    [ "$id $version" = 'debian 12' ] || fail \
+        "this is not Debian 12, and something is missing (in Debian's names): $*" \
+        'Install it by hand; set PGRX_PG_CONFIG_PATH to the pg_config of a PostgreSQL 15.'
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail \
+        'something is missing, and there is neither root nor sudo to install it.' \
+        "As root: apt-get install $*"
+}
+
+main() {
+    command -v cargo >/dev/null ||
+        fail 'cargo is not there: install Rust 1.95 or newer, for example with rustup.' \
+            'If it is installed: is ~/.cargo/bin in PATH? (sudo drops it.)'
+    [ -z "${PGRX_PG_CONFIG_PATH:-}" ] || [ -x "$PG_CONFIG" ] ||
+        fail "PGRX_PG_CONFIG_PATH names no program: $PG_CONFIG"
+    local packages
+    mapfile -t packages < <(missing_packages)
+    [ "${#packages[@]}" -gt 0 ] || return 0
+
+    can_install "${packages[@]}"
+    echo "setup: installing ${packages[*]}"
+    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
+    have_server || install_server
+    apt_install "${packages[@]}"
+    mapfile -t packages < <(missing_packages)
+    [ "${#packages[@]}" -eq 0 ] || fail "still missing after the installation: ${packages[*]}"
+}
+
+main "$@"

@@ -1,0 +1,170 @@
+-- What people look at, small calls that need no job, rights, and what \d+ and \df+ say.
+
+CREATE VIEW backup_history AS
+SELECT id, kind, database, status, origin, schedule, requested_by, queued_at, started_at,
+       finished_at, finished_at - started_at AS duration, file, file_state, size_bytes,
+       database_size_bytes, sha256, verified_at, verify_level, pinned, comment, warnings, error,
+       error_detail, error_hint
+  FROM @extschema@.backup_runs
+ ORDER BY id DESC;
+
+CREATE VIEW backup_manifest AS
+SELECT id, manifest FROM @extschema@.backup_manifests;
+
+CREATE VIEW backup_progress AS
+SELECT p.id, p.kind, p.database, p.phase, p.relation, p.relations_done, p.relations_total,
+       p.bytes_done, p.bytes_total, f.percent,
+       pg_catalog.clock_timestamp() - coalesce(p.started_at, p.queued_at) AS elapsed,
+       CASE WHEN p.phase = 'dumping' AND f.percent BETWEEN 1 AND 99.9
+            THEN (pg_catalog.clock_timestamp() - p.started_at)
+                 * ((100 - f.percent) / f.percent)::double precision
+       END AS eta,
+       p.pid, p.blocked_by
+  FROM @extschema@.backup_progress_rows() p,
+       LATERAL (SELECT CASE WHEN p.bytes_total > 0
+                            THEN pg_catalog.round(100.0 * p.bytes_done / p.bytes_total, 1)
+                       END AS percent) f;
+
+CREATE FUNCTION backup_inspect(id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    run @extschema@.backup_runs;
+    described jsonb;
+BEGIN
+    SELECT r.* INTO run FROM @extschema@.backup_runs r
+     WHERE r.id = backup_inspect.id AND r.kind IN ('backup', 'import');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'backup % does not exist', backup_inspect.id
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'See backup_history for the ids of backups in this database.';
+    END IF;
+    SELECT m.manifest INTO described FROM @extschema@.backup_manifests m WHERE m.id = run.id;
+    RETURN jsonb_build_object(
+        'run', to_jsonb(run) - 'subject',
+        'age_seconds', round(extract(epoch FROM clock_timestamp() - run.finished_at)),
+        'archive_bytes', run.size_bytes,
+        'database_bytes', run.database_size_bytes,
+        'tables', jsonb_array_length(described -> 'tables'),
+        'rows', (SELECT coalesce(sum((t ->> 'rows')::bigint), 0)
+                   FROM jsonb_array_elements(described -> 'tables') t),
+        'migrations', (SELECT coalesce(jsonb_agg(m - 'ids'), '[]')
+                         FROM jsonb_array_elements(described -> 'migrations') m),
+        'manifest', described);
+END
+$$;
+
+CREATE FUNCTION backup_latest(database text DEFAULT NULL, schedule text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT r.id FROM @extschema@.backup_runs r
+     WHERE r.kind IN ('backup', 'import') AND r.status = 'succeeded'
+       AND r.file_state = 'available'
+       AND r.database = coalesce(backup_latest.database, current_database())
+       AND (backup_latest.schedule IS NULL OR r.schedule = backup_latest.schedule)
+     ORDER BY r.id DESC LIMIT 1
+$$;
+
+CREATE FUNCTION backup_find(file text) RETURNS bigint
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT r.id FROM @extschema@.backup_runs r
+     WHERE r.file = backup_find.file
+        OR right(r.file, length(backup_find.file) + 1) = '/' || backup_find.file
+     ORDER BY r.id DESC LIMIT 1
+$$;
+
+CREATE PROCEDURE backup_pin(id bigint, pinned boolean DEFAULT true)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF backup_pin.id IS NULL OR backup_pin.pinned IS NULL THEN
+        RAISE EXCEPTION 'id and pinned must not be NULL'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE @extschema@.backup_runs r SET pinned = backup_pin.pinned
+     WHERE r.id = backup_pin.id AND r.kind IN ('backup', 'import');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'backup % does not exist', backup_pin.id
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'See backup_history for the ids of backups in this database.';
+    END IF;
+END
+$$;
+
+-- Runs with the rights of the caller, who needs what GRANT needs.
+CREATE PROCEDURE backup_grant(role text, rights text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    viewer constant text[] := ARRAY['backup_check()', 'backup_inspect(bigint)',
+        'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
+        'backup_progress_rows()'];
+    operator constant text[] := ARRAY[
+        'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
+        'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)'];
+    views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress'];
+    routine text;
+    relation text;
+BEGIN
+    IF rights IS NULL OR rights NOT IN ('viewer', 'operator') THEN
+        RAISE EXCEPTION 'invalid set of rights: %', coalesce(quote_literal(rights), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Sets of rights are ''viewer'' and ''operator''.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = backup_grant.role) THEN
+        RAISE EXCEPTION 'role % does not exist', coalesce(quote_ident(role), 'NULL')
+            USING ERRCODE = 'undefined_object';
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', '@extschema@', role);
+    FOREACH relation IN ARRAY views LOOP
+        EXECUTE format('GRANT SELECT ON @extschema@.%I TO %I', relation, role);
+    END LOOP;
+    FOREACH routine IN ARRAY
+            CASE rights WHEN 'viewer' THEN viewer ELSE viewer || operator END LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.%s TO %I', routine, role);
+    END LOOP;
+END
+$$;
+
+-- Nothing is for everybody.
+REVOKE ALL ON backup_runs, backup_manifests, backup_history, backup_manifest, backup_progress
+  FROM PUBLIC;
+REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT d.objid::regprocedure FROM pg_catalog.pg_depend d
+          JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+         WHERE d.classid = 'pg_catalog.pg_proc'::regclass
+           AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+           AND d.deptype = 'e' AND e.extname = 'pg_backup'
+    LOOP
+        EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
+    END LOOP;
+END
+$$;
+
+COMMENT ON TABLE backup_runs IS 'every run of pg_backup; read it through backup_history';
+COMMENT ON TABLE backup_manifests IS 'manifest of each backup; read it through backup_manifest';
+COMMENT ON VIEW backup_history IS 'every run, newest first, also the failed ones';
+COMMENT ON VIEW backup_manifest IS 'what lies in each archive and where it comes from';
+COMMENT ON VIEW backup_progress IS 'jobs of the whole server that wait or run';
+COMMENT ON FUNCTION backup_create IS
+    'back up a database into one verified archive; gives the id of the run';
+COMMENT ON FUNCTION backup_wait IS
+    'wait for the end of a run, at most timeout; gives its status';
+COMMENT ON FUNCTION backup_cancel IS
+    'cancel a run that waits or runs; false when there is none';
+COMMENT ON FUNCTION backup_verify IS
+    'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded)';
+COMMENT ON FUNCTION backup_contents IS 'table of contents of an archive';
+COMMENT ON FUNCTION backup_inspect IS 'manifest of a backup with sizes and counts';
+COMMENT ON FUNCTION backup_check IS
+    'the doctor: what stands between this server and a good backup';
+COMMENT ON FUNCTION backup_latest IS
+    'id of the newest good backup of a database, by default this one';
+COMMENT ON FUNCTION backup_find IS 'id of the backup with this file name';
+COMMENT ON FUNCTION backup_progress_rows IS 'rows behind the view backup_progress';
+COMMENT ON PROCEDURE backup_delete IS 'delete the archive of a backup; its row stays';
+COMMENT ON PROCEDURE backup_pin IS 'protect a backup from deletion, or stop protecting it';
+COMMENT ON PROCEDURE backup_grant IS
+    'give a role the rights of a viewer (look) or an operator (also back up, verify, cancel)';

@@ -1,0 +1,26 @@
+//! The SQL surface: one file a noun, a few lines a function. Arguments are read and checked here;
+//! the work is done by jobs.
+
+mod backup;
+mod check;
+mod contents;
+mod delete;
+mod job;
+mod progress;
+mod verify;
+
+use pg_backup_core::decide::request::Home;
+use pg_backup_core::error::Result;
+
+use crate::{catalog, pg};
+
+/// Where the run of this call will be recorded. `id` is 0 unless it was handed out already.
+fn home(id: i64) -> Result<Home> {
+    Ok(Home {
+        database: pg::database_name(),
+        schema: catalog::schema()?,
+        requested_by: pg::current_role(),
+        id,
+        queued_at: pg::now_micros(),
+    })
+}

@@ -1,0 +1,101 @@
+//! The SQL that backends send through SPI, in the caller's transaction.
+
+use pg_backup_core::error::{Class, Failure, Result};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use crate::pg;
+
+/// What backends read of a backup.
+pub struct Backup {
+    pub file: Option<String>,
+    pub file_state: Option<String>,
+}
+
+/// The schema of the extension in this database.
+pub fn schema() -> Result<String> {
+    let sql = "SELECT n.nspname::text FROM pg_catalog.pg_extension e \
+               JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
+               WHERE e.extname = 'pg_backup'";
+    one::<String>(sql, &[])?.ok_or_else(|| {
+        Failure::new(Class::UndefinedObject, "the extension pg_backup is not in this database")
+            .hint("Run CREATE EXTENSION pg_backup.")
+    })
+}
+
+/// The next id of a run.
+pub fn next_id(schema: &str) -> Result<i64> {
+    let sql = format!(
+        "SELECT pg_catalog.nextval(pg_catalog.pg_get_serial_sequence({}, 'id'))",
+        literal(&qualified(schema, "backup_runs"))
+    );
+    let id = one::<i64>(&sql, &[])?;
+    id.ok_or_else(|| Failure::new(Class::Internal, "the history has no sequence"))
+}
+
+/// Status of a run, as committed last where the isolation level allows it; None when there is
+/// none.
+pub fn status(schema: &str, id: i64) -> Result<Option<String>> {
+    let table = qualified(schema, "backup_runs");
+    let sql = format!("SELECT status FROM {table} WHERE id = $1");
+    pg::with_fresh_snapshot(|| one::<String>(&sql, &[id.into()]))
+}
+
+/// Whether a database of this name exists.
+pub fn database_exists(name: &str) -> Result<bool> {
+    let sql = "SELECT true FROM pg_catalog.pg_database WHERE datname = $1";
+    Ok(one::<bool>(sql, &[name.into()])?.is_some())
+}
+
+/// The file of a backup; None when there is no such run.
+pub fn backup(schema: &str, id: i64) -> Result<Option<Backup>> {
+    let sql = format!(
+        "SELECT file, file_state FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
+        qualified(schema, "backup_runs")
+    );
+    let found = Spi::connect(|client| {
+        let table = client.select(&sql, Some(1), &[id.into()])?;
+        let Some(row) = table.into_iter().next() else { return Ok(None) };
+        Ok(Some(Backup { file: row.get(1)?, file_state: row.get(2)? }))
+    });
+    found.map_err(|error| spi_failure(&error))
+}
+
+/// How long ago the newest good backup of this database ended, in seconds, and how many backups
+/// of it there are.
+pub fn last_good(schema: &str) -> Result<Option<f64>> {
+    let sql = format!(
+        "SELECT extract(epoch FROM pg_catalog.clock_timestamp() - \
+                pg_catalog.max(finished_at))::float8 \
+           FROM {} WHERE kind = 'backup' AND status = 'succeeded' \
+            AND file_state = 'available' AND database = pg_catalog.current_database()",
+        qualified(schema, "backup_runs")
+    );
+    one::<f64>(&sql, &[])
+}
+
+fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid<'_>]) -> Result<Option<T>> {
+    // `select`, never `update`: that would give the caller's transaction an id.
+    let found = Spi::connect(|client| {
+        let table = client.select(sql, Some(1), args)?;
+        match table.into_iter().next() {
+            Some(row) => row.get::<T>(1),
+            None => Ok(None),
+        }
+    });
+    found.map_err(|error| spi_failure(&error))
+}
+
+fn spi_failure(error: &SpiError) -> Failure {
+    Failure::new(Class::Internal, format!("could not read the history: {error}"))
+}
+
+fn qualified(schema: &str, name: &str) -> String {
+    pg_backup_core::catalog::qualified(schema, name)
+}
+
+/// A text as a literal.
+fn literal(text: &str) -> String {
+    pgrx::spi::quote_literal(text)
+}

@@ -1,0 +1,34 @@
+//! pg_backup: backup and restore as SQL functions. A thin shell around `pg_backup_core`.
+//!
+//! - `api`: the SQL surface, one file a noun.
+//! - `worker`: launcher, runner, job slots in shared memory.
+//! - `catalog`: the SQL that backends send through SPI.
+//! - `settings`: every `pg_backup.*`. `error`: failures as PostgreSQL errors.
+//! - `pg`: the fence: all calls of the server that Rust cannot check.
+
+mod api;
+mod catalog;
+mod error;
+mod pg;
+mod settings;
+#[cfg(feature = "pg_test")]
+#[path = "../pgrx-tests/mod.rs"]
+mod tests;
+mod worker;
+
+use pgrx::prelude::*;
+
+pgrx::pg_module_magic!();
+
+extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
+extension_sql_file!("../sql/views.sql", name = "views", finalize);
+
+/// Runs once in the postmaster when the library is preloaded, else in every backend that loads
+/// it: settings always, workers and shared memory only when preloaded.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+    if pg::is_preloading() {
+        worker::register();
+    }
+}

@@ -1,0 +1,26 @@
+//! The fence: everything of the server that Rust cannot check is called here and nowhere else.
+//!
+//! Out comes plain data. All of it runs on the main thread of its process, as pgrx enforces.
+
+mod guc;
+mod latch;
+mod process;
+mod server;
+mod spawn;
+mod transaction;
+
+pub use guc::{define_checked_string, environment, reserve_prefix, set_boot_value};
+pub use latch::{is_running, sleep, wake};
+pub use process::{
+    Stop, Worker, at_exit, begin_worker, check_interrupts, housekeeping, launch_worker, leave,
+    register_static_worker, reload_if_asked, show_activity, stop_asked,
+};
+pub use server::{
+    bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
+    in_recovery, is_preloading, is_superuser, my_pid, now_micros, port, socket_directory,
+    system_identifier, timestamp,
+};
+pub use spawn::harden;
+pub use transaction::{
+    Event, has_written, on_transaction_end, subtransaction, with_fresh_snapshot,
+};

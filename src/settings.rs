@@ -1,0 +1,368 @@
+//! Every setting of the extension, its unit, range and default, and how a job gets them as plain
+//! values. Nothing else reads a setting.
+
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+
+use pg_backup_core::decide::format::Compression;
+use pg_backup_core::decide::manifest::Application;
+use pg_backup_core::decide::request::{Globals, Limits};
+use pg_backup_core::decide::settings::{Access, Settings};
+use pg_backup_core::decide::verify_level::Level;
+use pg_backup_core::error::Result;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+use crate::pg;
+
+/// Where archives lie when neither `pg_backup.directory` nor `BACKUP_DIR` says so: below the data
+/// directory, so that it works at once. `backup_check()` warns of it.
+const DEFAULT_DIRECTORY: &str = "pg_backup";
+/// Compression beside pg_dump gains little beyond so many threads; PostgreSQL needs the others.
+const MAX_AUTO_THREADS: usize = 4;
+
+/// `pg_backup.globals`.
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum GlobalsSetting {
+    #[name = c"on"]
+    On,
+    #[name = c"without_passwords"]
+    WithoutPasswords,
+    #[name = c"off"]
+    Off,
+}
+
+/// `pg_backup.verify`.
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum VerifySetting {
+    #[name = c"file"]
+    File,
+    #[name = c"list"]
+    List,
+    #[name = c"read"]
+    Read,
+}
+
+type Text = GucSetting<Option<CString>>;
+
+static DIRECTORY: Text = Text::new(None);
+static BIN_DIRECTORY: Text = Text::new(None);
+static HOST: Text = Text::new(None);
+static PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
+static USER: Text = Text::new(None);
+static PASSFILE: Text = Text::new(None);
+static CONNECT_DATABASE: Text = Text::new(Some(c"postgres"));
+static COMPRESSION: Text = Text::new(Some(c"zstd:3"));
+static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static DATABASE_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
+static MAX_RUNTIME: GucSetting<i32> = GucSetting::<i32>::new(0);
+static STALL_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
+static LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300_000);
+static MIN_FREE_SPACE: GucSetting<i32> = GucSetting::<i32>::new(512);
+static GLOBALS: GucSetting<GlobalsSetting> = GucSetting::<GlobalsSetting>::new(GlobalsSetting::On);
+static VERIFY: GucSetting<VerifySetting> = GucSetting::<VerifySetting>::new(VerifySetting::Read);
+static MIGRATIONS_TABLE: Text = Text::new(None);
+static APPLICATION_VERSION: Text = Text::new(None);
+static ENCRYPTION_KEY_IDS: Text = Text::new(None);
+
+/// Registers every setting, then reserves the prefix.
+pub fn define() {
+    define_places();
+    define_limits();
+    define_defaults();
+    define_facts();
+    pg::reserve_prefix(c"pg_backup");
+}
+
+/// Where things are and how to get back in: for the server as a whole, set by superusers.
+fn define_places() {
+    let places: [(&CStr, &CStr, &CStr, &'static Text); 6] = [
+        (
+            c"pg_backup.directory",
+            c"Directory of the archives.",
+            c"A relative path lies below the data directory. The default is the server's \
+              environment variable BACKUP_DIR, else \"pg_backup\".",
+            &DIRECTORY,
+        ),
+        (
+            c"pg_backup.bin_directory",
+            c"Directory of pg_dump, pg_dumpall and pg_restore.",
+            c"Empty: where the server's own program is.",
+            &BIN_DIRECTORY,
+        ),
+        (
+            c"pg_backup.host",
+            c"Host or socket directory by which jobs connect to this server.",
+            c"Empty: the first of unix_socket_directories.",
+            &HOST,
+        ),
+        (
+            c"pg_backup.user",
+            c"Role by which jobs connect to this server; must be a superuser.",
+            c"Empty: the bootstrap superuser.",
+            &USER,
+        ),
+        (
+            c"pg_backup.passfile",
+            c"Password file for pg_backup.user, in libpq's format.",
+            c"Empty: none. Only the path is stored here.",
+            &PASSFILE,
+        ),
+        (
+            c"pg_backup.connect_database",
+            c"Database for what belongs to no database in particular.",
+            c"Used to find the databases with the extension and for roles and tablespaces.",
+            &CONNECT_DATABASE,
+        ),
+    ];
+    if let Some(directory) = pg::environment(c"BACKUP_DIR").filter(|d| !d.is_empty()) {
+        pg::set_boot_value(&DIRECTORY, &directory);
+    }
+    for (name, short, long, setting) in places {
+        let (context, flags) = (GucContext::Sighup, GucFlags::SUPERUSER_ONLY);
+        GucRegistry::define_string_guc(name, short, long, setting, context, flags);
+    }
+    GucRegistry::define_int_guc(
+        c"pg_backup.port",
+        c"Port by which jobs connect to this server.",
+        c"0: the server's own port.",
+        &PORT,
+        0,
+        65535,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+}
+
+type Int = (
+    &'static CStr,
+    &'static CStr,
+    &'static CStr,
+    &'static GucSetting<i32>,
+    (i32, i32),
+    GucContext,
+    GucFlags,
+);
+
+fn define_ints<const N: usize>(settings: [Int; N]) {
+    for (name, short, long, setting, (min, max), context, flags) in settings {
+        GucRegistry::define_int_guc(name, short, long, setting, min, max, context, flags);
+    }
+}
+
+fn define_limits() {
+    let seconds = GucFlags::UNIT_S;
+    define_ints([
+        (
+            c"pg_backup.max_runtime",
+            c"Longest time that a job may take.",
+            c"0: no limit.",
+            &MAX_RUNTIME,
+            (0, i32::MAX),
+            GucContext::Userset,
+            seconds,
+        ),
+        (
+            c"pg_backup.stall_timeout",
+            c"Longest time that a dump may stand still.",
+            c"Neither a byte nor a new statement nor a lock to wait for. 0: no limit.",
+            &STALL_TIMEOUT,
+            (0, i32::MAX),
+            GucContext::Userset,
+            seconds,
+        ),
+        (
+            c"pg_backup.lock_timeout",
+            c"Longest time that a backup waits for a lock of another session.",
+            c"0: no limit.",
+            &LOCK_TIMEOUT,
+            (0, i32::MAX),
+            GucContext::Userset,
+            GucFlags::UNIT_MS,
+        ),
+        (
+            c"pg_backup.min_free_space",
+            c"Space that a backup leaves free in the file system of pg_backup.directory.",
+            c"A backup that would go below is not begun, or given up.",
+            &MIN_FREE_SPACE,
+            (0, i32::MAX),
+            GucContext::Sighup,
+            GucFlags::UNIT_MB,
+        ),
+        (
+            c"pg_backup.database_jobs",
+            c"Backups and verifications that run at the same time in this server.",
+            c"Further ones wait in a queue. Each takes one of max_worker_processes.",
+            &DATABASE_JOBS,
+            (1, 64),
+            GucContext::Sighup,
+            GucFlags::default(),
+        ),
+    ]);
+}
+
+fn define_defaults() {
+    define_ints([
+        (
+            c"pg_backup.jobs",
+            c"Connections by which pg_dump copies tables, when backup_create() does not say.",
+            c"More than one gives a directory-format dump inside the archive.",
+            &JOBS,
+            (1, 64),
+            GucContext::Userset,
+            GucFlags::default(),
+        ),
+        (
+            c"pg_backup.compression_threads",
+            c"Threads that compress beside pg_dump.",
+            c"0: one for each processor, at most 4.",
+            &COMPRESSION_THREADS,
+            (0, 16),
+            GucContext::Sighup,
+            GucFlags::default(),
+        ),
+    ]);
+    pg::define_checked_string(
+        c"pg_backup.compression",
+        c"Compression of backups: none, gzip:1-9 or zstd:1-19.",
+        c"Used when backup_create() does not say.",
+        &COMPRESSION,
+        |text| text.parse::<Compression>().map(drop),
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_backup.globals",
+        c"Whether roles and tablespaces of the server go into each archive.",
+        c"\"without_passwords\" leaves the password hashes out.",
+        &GLOBALS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_backup.verify",
+        c"Level of backup_verify() when it does not say.",
+        c"Every new backup is read back and decoded before it counts, whatever this says.",
+        &VERIFY,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// What the application says about itself, for the manifest.
+fn define_facts() {
+    let facts: [(&CStr, &CStr, &CStr, &'static Text); 3] = [
+        (
+            c"pg_backup.migrations_table",
+            c"Table of applied migrations that is not of a known framework.",
+            c"As \"table\" or \"schema.table\".",
+            &MIGRATIONS_TABLE,
+        ),
+        (
+            c"pg_backup.application_version",
+            c"Version of the application, kept in the manifest of each backup.",
+            c"Set it with ALTER DATABASE or in the application's session.",
+            &APPLICATION_VERSION,
+        ),
+        (
+            c"pg_backup.encryption_key_ids",
+            c"Ids of the keys that the application encrypts columns with, separated by commas.",
+            c"Kept in the manifest: without these keys the backup is of no use. Never the keys.",
+            &ENCRYPTION_KEY_IDS,
+        ),
+    ];
+    for (name, short, long, setting) in facts {
+        let (context, flags) = (GucContext::Userset, GucFlags::default());
+        GucRegistry::define_string_guc(name, short, long, setting, context, flags);
+    }
+}
+
+fn text(setting: &Text) -> Option<String> {
+    let value = setting.get()?.to_string_lossy().into_owned();
+    (!value.is_empty()).then_some(value)
+}
+
+/// What a job needs to know of the server: the same for every session.
+pub fn load() -> Settings {
+    let directory = text(&DIRECTORY).unwrap_or_else(|| DEFAULT_DIRECTORY.to_owned());
+    let bin_directory = text(&BIN_DIRECTORY).map_or_else(pg::bin_directory, PathBuf::from);
+    Settings {
+        access: Access {
+            host: text(&HOST).unwrap_or_else(pg::socket_directory),
+            port: u16::try_from(PORT.get()).ok().filter(|p| *p != 0).unwrap_or_else(pg::port),
+            user: text(&USER).unwrap_or_else(pg::bootstrap_superuser),
+            passfile: text(&PASSFILE).map(PathBuf::from),
+            connect_database: text(&CONNECT_DATABASE).unwrap_or_else(|| "postgres".to_owned()),
+        },
+        directory: PathBuf::from(directory),
+        data_directory: pg::data_directory(),
+        bin_directory,
+        system_identifier: pg::system_identifier(),
+        min_free_space: MIN_FREE_SPACE.get().unsigned_abs() as u64 * 1024 * 1024,
+        compression_threads: threads(),
+    }
+}
+
+fn threads() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    match COMPRESSION_THREADS.get() {
+        0 => processors.min(MAX_AUTO_THREADS) as u32,
+        set => set.unsigned_abs(),
+    }
+}
+
+/// Limits of a job that this session asks for.
+pub fn limits() -> Limits {
+    let seconds = |setting: &GucSetting<i32>| setting.get().unsigned_abs() as u64 * 1000;
+    Limits {
+        runtime: seconds(&MAX_RUNTIME),
+        stall: seconds(&STALL_TIMEOUT),
+        lock: LOCK_TIMEOUT.get().unsigned_abs() as u64,
+    }
+}
+
+/// The session's default compression.
+pub fn compression() -> Result<Compression> {
+    text(&COMPRESSION).unwrap_or_else(|| "zstd:3".to_owned()).parse()
+}
+
+/// The session's default number of connections of pg_dump.
+pub fn jobs() -> i32 {
+    JOBS.get()
+}
+
+/// Backups and verifications at the same time.
+pub fn database_jobs() -> usize {
+    DATABASE_JOBS.get().unsigned_abs() as usize
+}
+
+/// Whether roles and tablespaces are saved.
+pub fn globals() -> Globals {
+    match GLOBALS.get() {
+        GlobalsSetting::On => Globals::On,
+        GlobalsSetting::WithoutPasswords => Globals::WithoutPasswords,
+        GlobalsSetting::Off => Globals::Off,
+    }
+}
+
+/// The session's default level of verification.
+pub fn verify() -> Level {
+    match VERIFY.get() {
+        VerifySetting::File => Level::File,
+        VerifySetting::List => Level::List,
+        VerifySetting::Read => Level::Read,
+    }
+}
+
+/// The session's table of migrations, or empty.
+pub fn migrations_table() -> String {
+    text(&MIGRATIONS_TABLE).unwrap_or_default()
+}
+
+/// What the application says about itself.
+pub fn application() -> Application {
+    let ids = text(&ENCRYPTION_KEY_IDS).unwrap_or_default();
+    let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
+    Application {
+        version: text(&APPLICATION_VERSION),
+        encryption_key_ids: ids.map(str::to_owned).collect(),
+    }
+}

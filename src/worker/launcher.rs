@@ -1,0 +1,302 @@
+//! The launcher: the one place that decides when a job runs.
+//!
+//! It starts with the server, again five seconds after it dies, and on a standby after promotion.
+//! First it puts right what a crash left behind. Then it turns queued slots into runners: one job
+//! a database at a time, `pg_backup.database_jobs` in all. It finishes jobs whose runner died. It
+//! sleeps when there is nothing to do.
+
+use std::time::{Duration, Instant};
+
+use pg_backup_core::decide::request::{Request, Task};
+use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::context::Context;
+use pg_backup_core::job::{Report, recovery, settle};
+use pgrx::{pg_guard, pg_sys};
+
+use super::control::{WorkerControl, cancelled};
+use super::runner::encode;
+use super::slots::{self, Slot, State, Ticket};
+use crate::error::log_warning;
+use crate::{pg, settings};
+
+/// With jobs about, the launcher looks up at least so often.
+const BUSY: Duration = Duration::from_secs(1);
+/// Without any, it only wakes up to see that the world still turns.
+const IDLE: Duration = Duration::from_secs(60);
+/// Between two attempts at what went wrong.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a job may wait for a free worker slot of the server.
+const WORKER_TIME: Duration = Duration::from_secs(10);
+/// How long a runner may take from its start to its first step.
+const START_TIME: i64 = 30_000_000;
+
+/// Entry point.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_backup_launcher_main(_argument: pg_sys::Datum) {
+    pg::begin_worker();
+    slots::write(|table| table.launcher = pg::my_pid());
+    pg::at_exit(let_go, 0);
+    pg::show_activity("idle");
+    let mut launcher = Launcher::new();
+    while pg::stop_asked().is_none() {
+        pg::reload_if_asked();
+        launcher.round();
+        pg::sleep(launcher.pause());
+        pg::housekeeping();
+    }
+    pg::leave();
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn let_go(_code: i32, _argument: pg_sys::Datum) {
+    slots::write(|table| table.launcher = 0);
+}
+
+struct Launcher {
+    runtime: Option<tokio::runtime::Runtime>,
+    /// Runners that were asked for, until they have ended.
+    runners: Vec<(Ticket, pg::Worker)>,
+    recovered: bool,
+    retry_at: Instant,
+    /// Since when no worker slot of the server has been free.
+    starved: Option<Instant>,
+}
+
+impl Launcher {
+    fn new() -> Self {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        Self {
+            runtime: runtime.enable_io().enable_time().build().ok(),
+            runners: Vec::new(),
+            recovered: false,
+            retry_at: Instant::now(),
+            starved: None,
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let busy = !self.recovered
+            || slots::read(|t| t.slots.iter().any(|slot| slot.state != State::Free));
+        if busy { BUSY } else { IDLE }
+    }
+
+    fn round(&mut self) {
+        self.recover();
+        self.notice_ended_runners();
+        self.finish_orphans();
+        self.dispatch();
+    }
+
+    /// Runs a step of the engine to its end.
+    fn engine<T>(&self, step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Failure::new(Class::Internal, "could not start an event loop"));
+        };
+        let settings = settings::load();
+        let control = WorkerControl { ticket: None };
+        let context = Context { settings: &settings, harden: pg::harden, control: &control };
+        runtime.block_on(step(&context))
+    }
+
+    /// Once after the start, again until it succeeds.
+    fn recover(&mut self) {
+        if self.recovered || Instant::now() < self.retry_at {
+            return;
+        }
+        self.retry_at = Instant::now() + RETRY;
+        let alive = alive();
+        match self.engine(async |context| recovery::recover(context, &alive).await) {
+            Ok(failures) => {
+                failures.into_iter().for_each(log_warning);
+                self.recovered = true;
+            }
+            Err(failure) if failure.class == Class::Interrupted => {}
+            Err(failure) => log_warning(failure),
+        }
+    }
+
+    /// A runner that ended before it took its slot leaves an orphan.
+    fn notice_ended_runners(&mut self) {
+        let now = pg::now_micros();
+        self.runners.retain(|(ticket, worker)| {
+            let ended = worker.has_ended();
+            if ended {
+                orphan(*ticket, |slot| slot.state == State::Starting);
+            }
+            !ended
+        });
+        // Started by a launcher that is no more.
+        let lost: Vec<Ticket> = slots::read(|table| table.in_state(State::Starting).collect());
+        for ticket in lost {
+            if !self.runners.iter().any(|(own, _)| *own == ticket) {
+                orphan(ticket, |slot| now - slot.started_at > START_TIME);
+            }
+        }
+    }
+
+    /// Tells the rows of jobs that died, and their callers.
+    fn finish_orphans(&mut self) {
+        let orphans: Vec<Ticket> = slots::read(|table| table.in_state(State::Orphaned).collect());
+        if orphans.is_empty() || (self.recovered && Instant::now() < self.retry_at) {
+            return;
+        }
+        for ticket in orphans {
+            let Some((id, home)) = slots::read(|table| {
+                table.get(ticket).map(|slot| (slot.id, slot.home_name.get().to_owned()))
+            }) else {
+                continue;
+            };
+            if let Err(failure) = self.settle(ticket, id, &home) {
+                log_warning(failure);
+                self.retry_at = Instant::now() + RETRY;
+            }
+        }
+    }
+
+    fn settle(&self, ticket: Ticket, id: i64, home: &str) -> Result<()> {
+        let others: Vec<_> = alive().into_iter().filter(|(_, other)| *other != id).collect();
+        let settled = self.engine(async |context| {
+            recovery::sweep_partials(context).into_iter().for_each(log_warning);
+            recovery::recover_database(context, home, &others).await
+        });
+        match settled {
+            Ok(_) => {}
+            Err(failure) if failure.class == Class::UndefinedDatabase => {}
+            Err(failure) => return Err(failure),
+        }
+        slots::write(|table| table.get_mut(ticket).map(|slot| slot.unsettled = false));
+        conclude(ticket, settle::interrupted());
+        Ok(())
+    }
+
+    /// Starts what may start, in order of arrival.
+    fn dispatch(&mut self) {
+        let queued: Vec<Ticket> = slots::read(|table| table.in_state(State::Queued).collect());
+        for ticket in queued {
+            match slots::read(|table| verdict(&table.slots, ticket, settings::database_jobs())) {
+                Verdict::Start => self.start(ticket),
+                Verdict::Wait => {}
+                Verdict::Cancelled => self.refuse(ticket, cancelled()),
+                Verdict::Concurrent(other) => self.refuse(ticket, concurrent(ticket, other)),
+            }
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket) {
+        slots::write(|table| {
+            let slot = table.get_mut(ticket)?;
+            slot.state = State::Starting;
+            slot.started_at = pg::now_micros();
+            Some(())
+        });
+        let (name, function) = (c"pg_backup runner", c"pg_backup_runner_main");
+        if let Some(worker) = pg::launch_worker(name, function, ticket.index as i32) {
+            self.runners.push((ticket, worker));
+            self.starved = None;
+            return;
+        }
+        slots::write(|table| table.get_mut(ticket).map(|slot| slot.state = State::Queued));
+        let since = *self.starved.get_or_insert_with(Instant::now);
+        if since.elapsed() >= WORKER_TIME {
+            self.refuse(ticket, no_worker());
+        }
+    }
+
+    /// Ends a job that never ran: a row says why, and so does the error of its caller.
+    fn refuse(&self, ticket: Ticket, failure: Failure) {
+        let text = slots::read(|t| t.get(ticket).map(|slot| slot.payload.get().to_owned()));
+        let request = text.and_then(|text| serde_json::from_str::<Request>(&text).ok());
+        if let Some(Request { home, task: task @ Task::Backup(_) }) = request {
+            let recorded = self.engine(async |context| {
+                settle::record_unstarted(context, &home, &task, &failure).await
+            });
+            match recorded {
+                Ok(id) => {
+                    slots::write(|table| table.get_mut(ticket).map(|slot| slot.id = id));
+                }
+                Err(unrecorded) => log_warning(unrecorded),
+            }
+        }
+        conclude(ticket, failure);
+    }
+}
+
+/// Every job that still has a word to say about its row.
+fn alive() -> Vec<recovery::Alive> {
+    slots::read(|table| {
+        let alive = |slot: &&Slot| {
+            slot.id != 0 && !matches!(slot.state, State::Free | State::Finished | State::Orphaned)
+        };
+        table.slots.iter().filter(alive).map(|slot| (slot.home, slot.id)).collect()
+    })
+}
+
+fn orphan(ticket: Ticket, when: impl FnOnce(&Slot) -> bool) {
+    slots::write(|table| {
+        let slot = table.get_mut(ticket).filter(|slot| when(slot))?;
+        slot.state = State::Orphaned;
+        Some(())
+    });
+}
+
+/// Gives a job that has no runner its result.
+fn conclude(ticket: Ticket, failure: Failure) {
+    let text = encode(&Result::<Report>::Err(failure));
+    let waiters = slots::write(|table| {
+        let slot = table.get_mut(ticket)?;
+        let waiters = slot.waiters();
+        slot.finish(false, &text);
+        Some(waiters)
+    });
+    waiters.into_iter().flatten().for_each(pg::wake);
+}
+
+/// What becomes of a queued job now.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Start,
+    Wait,
+    Cancelled,
+    /// The job with this process id and run id works on the same database, or came first.
+    Concurrent((i32, i64)),
+}
+
+/// Decides about one queued job by all others.
+fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
+    let Some(own) = all.get(ticket.index).filter(|slot| slot.state == State::Queued) else {
+        return Verdict::Wait;
+    };
+    if own.cancel {
+        return Verdict::Cancelled;
+    }
+    let in_the_way = |other: &&Slot| {
+        let first = other.is_under_way()
+            || (other.state == State::Queued && other.ticket < own.ticket && !other.cancel);
+        first && !own.database.get().is_empty() && other.database.get() == own.database.get()
+    };
+    if let Some(other) = all.iter().find(in_the_way) {
+        return Verdict::Concurrent((other.runner, other.id));
+    }
+    let running = all.iter().filter(|slot| slot.heavy && slot.is_under_way()).count();
+    if own.heavy && running >= limit { Verdict::Wait } else { Verdict::Start }
+}
+
+fn concurrent(ticket: Ticket, (runner, id): (i32, i64)) -> Failure {
+    let database = slots::read(|table| {
+        table.get(ticket).map(|slot| slot.database.get().to_owned()).unwrap_or_default()
+    });
+    let detail = match runner {
+        0 => "It is about to start.".to_owned(),
+        pid => format!("It is run {id}, process id {pid}; this call is recorded as skipped."),
+    };
+    Failure::new(Class::Concurrent, format!("another backup of database \"{database}\" is running"))
+        .detail(detail)
+        .hint("Wait for it: backup_progress shows how far it is.")
+}
+
+fn no_worker() -> Failure {
+    Failure::new(Class::LimitExceeded, "could not start a background worker")
+        .detail(format!("No worker slot was free for {} s.", WORKER_TIME.as_secs()))
+        .hint("Raise max_worker_processes and restart the server, or try again later.")
+}

@@ -1,0 +1,29 @@
+//! The harness of the tests from outside: throwaway clusters, real clients, planted faults.
+//!
+//! In: the private PostgreSQL tree that `make test-install` makes. Out: a [`Cluster`] per test,
+//! its own data directory and socket, no TCP, nothing shared with any PostgreSQL of the machine.
+//! As root the server runs as the operating system's user `postgres`, else as the caller.
+//!
+//! Must hold: a test that ends, also by a panic or a kill, leaves no process, mount or file.
+//! A cluster belongs to the thread that started it: the kernel ends the server with that thread.
+
+mod client;
+mod cluster;
+mod errors;
+mod fake;
+mod place;
+mod pool;
+mod process;
+mod server;
+mod standby;
+mod template;
+mod tmpfs;
+
+pub use client::Rows;
+pub use cluster::{Builder, Cluster, Mode};
+pub use errors::{DbError, sqlstate};
+pub use place::{bin, give_to_server};
+pub use process::{
+    children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
+};
+pub use tmpfs::{Tmpfs, tmpfs};

@@ -1,0 +1,91 @@
+//! Processes and waiting: what runs, whose child it is, and polling with a limit.
+//!
+//! In: process ids, names, conditions. Out: facts from `/proc`, or a panic that names what was
+//! waited for. Must hold: no wait without a limit.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Short enough that a test loses no time, long enough that polling costs nothing.
+const POLL_STEP: Duration = Duration::from_millis(5);
+
+/// Waits until `check` holds. Panics with `what` after `limit`.
+pub fn wait_until(what: &str, limit: Duration, mut check: impl FnMut() -> bool) {
+    wait_for(what, limit, || check().then_some(()));
+}
+
+/// Waits until `find` gives something. Panics with `what` after `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, find: impl FnMut() -> Option<T>) -> T {
+    poll(limit, find).unwrap_or_else(|| panic!("waited {limit:?} in vain for: {what}"))
+}
+
+/// Calls `find` until it gives something, or `limit` has passed. The last call is after the limit.
+pub fn poll<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        let late = start.elapsed() >= limit;
+        if let Some(found) = find() {
+            return Some(found);
+        }
+        if late {
+            return None;
+        }
+        std::thread::sleep(POLL_STEP);
+    }
+}
+
+/// Whether a process runs. A zombie does not: it holds nothing any more.
+pub fn is_alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+}
+
+/// The running children of a process.
+pub fn children_of(parent: i32) -> Vec<i32> {
+    all().filter(|&pid| is_alive(pid) && stat(pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+/// The arguments of a process, joined by spaces. Empty when it is gone.
+pub fn command_line(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim_end_matches('\0').replace('\0', " ")
+}
+
+/// The running processes that carry `mark` in their arguments, environment or working directory:
+/// with a cluster's name as the mark, its server, its tools and whatever they left behind.
+pub fn processes_with(mark: &str) -> Vec<i32> {
+    all().filter(|&pid| is_alive(pid) && carries(pid, mark)).collect()
+}
+
+fn carries(pid: i32, mark: &str) -> bool {
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    command_line(pid).contains(mark)
+        || directory.to_string_lossy().contains(mark)
+        || String::from_utf8_lossy(&environment).contains(mark)
+}
+
+/// Sends a signal. A process that is gone already is no error.
+pub fn signal(pid: i32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// Every process except this one.
+fn all() -> impl Iterator<Item = i32> {
+    let own = std::process::id().cast_signed();
+    let entries = fs::read_dir(Path::new("/proc")).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(move |&pid| pid != own)
+}
+
+/// State and parent of a process. The name before them stands in parentheses and may hold any
+/// character, so they are found from the last one.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
