@@ -35,7 +35,8 @@ CREATE TABLE accounts (
     id bigint, name text, email text, balance numeric(12, 2), tags text[], created_at timestamptz
 );
 INSERT INTO accounts
-SELECT n, 'Account ' || md5(n::text), 'user' || n || '@mail' || pg_temp.pick(n, 1, 40) || '.example',
+SELECT n, 'Account ' || md5(n::text),
+    'user' || n || '@mail' || pg_temp.pick(n, 1, 40) || '.example',
     pg_temp.pick(n, 2, 10000000) / 100.0, ARRAY['tag' || pg_temp.pick(n, 3, 20), 'newsletter'],
     timestamptz '2020-01-01' + n * interval '97 seconds'
 FROM generate_series(1, (400000 * :scale)::integer) AS n;
@@ -50,7 +51,8 @@ SELECT n, timestamptz '2023-01-01' + n * interval '230 milliseconds',
     1 + pg_temp.pick(visit, 1, 400000), md5(visit::text)::uuid,
     jsonb_build_object(
         'kind', ('{view,view,view,search,basket,payment}'::text[])[1 + pg_temp.pick(n, 2, 6)],
-        'path', '/' || pg_temp.word(article, 1) || '/' || pg_temp.word(article, 2) || '-' || article,
+        'path', '/' || pg_temp.word(article, 1) || '/' || pg_temp.word(article, 2) || '-' ||
+            article,
         'agent', 'Mozilla/5.0 (X11; Linux x86_64; rv:' || 100 + pg_temp.pick(visit, 5, 12) || '.0)',
         'status', 200,
         'milliseconds', pg_temp.pick(n, 7, 90) * 10,
@@ -62,10 +64,11 @@ FROM generate_series(1, (1300000 * :scale)::integer) AS n,
 
 CREATE TABLE documents (id bigint, account_id bigint, subject text, body text, state text);
 INSERT INTO documents
-SELECT n, 1 + pg_temp.pick(n, 1, 400000), 'Order ' || pg_temp.pick(n, 2, 900000) || ' is on its way',
+SELECT n, 1 + pg_temp.pick(n, 1, 400000),
+    'Order ' || pg_temp.pick(n, 2, 900000) || ' is on its way',
     a.text || concat_ws(' ', 'Parcel', pg_temp.pick(n, 5, 2000000000), pg_temp.word(n, 10),
         pg_temp.word(n, 11), pg_temp.word(n, 12), pg_temp.word(n, 13), pg_temp.word(n, 14),
-        pg_temp.word(n, 15), pg_temp.word(n, 16), pg_temp.word(n, 17)) || '. ' || b.text || c.text,
+        pg_temp.word(n, 15)) || '. ' || b.text || c.text,
     ('{draft,sent,read}'::text[])[1 + pg_temp.pick(n, 9, 3)]
 FROM generate_series(1, (300000 * :scale)::integer) AS n
 JOIN pg_temp.paragraph AS a ON a.id = 1 + pg_temp.pick(n, 3, 1000)

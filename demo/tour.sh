@@ -84,7 +84,8 @@ progress_tick() {
         SELECT coalesce(floor(percent), 0), phase, coalesce(relation, '-'),
             coalesce(bytes_done, 0) >> 20 || '/' || coalesce(bytes_total >> 20, 0) || ' MB'
         FROM backup_progress ORDER BY id DESC LIMIT 1") || return 0
-    draw_bar "$phase$((${percent%%.*} / 25))" "$(bar_line "$percent" "$phase" "$relation" "$amount")"
+    draw_bar "$phase$((${percent%%.*} / 25))" \
+        "$(bar_line "$percent" "$phase" "$relation" "$amount")"
 }
 
 cancel_backup() { # why
@@ -109,8 +110,8 @@ verify_it() {
         die "backup $backup_id does not verify"
 }
 
-# A command line for the user's own shell: Debian's wrapper in PATH, else the private tree's program;
-# `env -C /` where OS user postgres cannot be in the folder that the user is in.
+# A command line for the user's own shell: Debian's wrapper in PATH, else the private tree's
+# program; `env -C /` where OS user postgres cannot be in the folder that the user is in.
 server_command() { # program
     local as='' program
     if [ "$UID" -eq 0 ]; then

@@ -54,7 +54,6 @@ unsafe extern "C-unwind" fn let_go(_code: i32, _argument: pg_sys::Datum) {
 }
 
 struct Launcher {
-    runtime: Option<tokio::runtime::Runtime>,
     /// Runners that were asked for, until they have ended.
     runners: Vec<(Ticket, pg::Worker)>,
     recovered: bool,
@@ -65,14 +64,7 @@ struct Launcher {
 
 impl Launcher {
     fn new() -> Self {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        Self {
-            runtime: runtime.enable_io().enable_time().build().ok(),
-            runners: Vec::new(),
-            recovered: false,
-            retry_at: Instant::now(),
-            starved: None,
-        }
+        Self { runners: Vec::new(), recovered: false, retry_at: Instant::now(), starved: None }
     }
 
     fn pause(&self) -> Duration {
@@ -88,11 +80,12 @@ impl Launcher {
         self.dispatch();
     }
 
-    /// Runs a step of the engine to its end.
+    /// Runs a step of the engine to its end. The event loop goes with it, and so do connections
+    /// that were dropped in it: a session that lingers would be in the way of others.
     fn engine<T>(&self, step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
-        let Some(runtime) = &self.runtime else {
-            return Err(Failure::new(Class::Internal, "could not start an event loop"));
-        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
         let settings = settings::load();
         let control = WorkerControl { ticket: None };
         let context = Context { settings: &settings, harden: pg::harden, control: &control };

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// A start that takes longer hangs. Crash recovery of a test's data takes well under a second.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The line of postmaster.pid that holds the server's state (PostgreSQL's `LOCK_FILE_LINE_PM_STATUS`).
+/// The line of postmaster.pid that holds the server's state: `LOCK_FILE_LINE_PM_STATUS` is 8.
 const STATUS_LINE: usize = 7;
 /// How much of the log is shown when something went wrong.
 const LOG_TAIL_LINES: usize = 60;

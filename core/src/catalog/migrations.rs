@@ -138,8 +138,8 @@ pub fn recognise(table: &str, columns: &[String]) -> Option<&'static Framework> 
     let has = |name: &&str| columns.iter().any(|column| column == name);
     FRAMEWORKS.iter().find(|framework| {
         framework.table == table
-            && framework.columns.iter().all(|name| has(name))
-            && !framework.without.iter().any(|name| has(name))
+            && framework.columns.iter().all(&has)
+            && !framework.without.iter().any(&has)
     })
 }
 

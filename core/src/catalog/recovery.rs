@@ -1,9 +1,10 @@
 //! Where the extension is, in this server and in a database.
 
-/// Databases that can be connected to, template databases of users included.
+/// Databases that can be connected to. Templates are left alone: a session in one of them makes
+/// CREATE DATABASE fail, and they have no history of their own.
 pub const DATABASES: &str = "
 SELECT datname FROM pg_catalog.pg_database
- WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname";
+ WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname";
 
 /// Schema of the extension in this database, and the database's id; no row without it.
 pub const EXTENSION: &str = "

@@ -11,7 +11,7 @@ mod tests;
 use crate::decide::naming::is_partial;
 use crate::error::{Class, Failure, Result};
 use crate::host::dir::{BackupDir, sync_folder};
-use crate::host::partial::{Lock, is_at, is_work_dir, open_existing, open_lock, try_lock};
+use crate::host::partial::{Lock, gate, is_at, is_work_dir, open_existing, open_lock, try_lock};
 use std::fs::{self, DirEntry, FileType};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -77,6 +77,11 @@ impl Sweep {
     }
 
     fn remove(&mut self, folder: &Path, leftovers: Vec<(PathBuf, FileType)>) {
+        if leftovers.is_empty() {
+            return;
+        }
+        // Nobody is just making one of them: what is not locked now is dead.
+        let _turn = gate(folder);
         let before = self.removed.len();
         for (path, kind) in leftovers {
             let removed = if kind.is_dir() { remove_work_dir(&path) } else { remove_file(&path) };

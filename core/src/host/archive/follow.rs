@@ -123,7 +123,7 @@ mod tests {
             }
             (seen, follow.finish().unwrap())
         });
-        let large: Vec<u8> = (0..3_000_000u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let large: Vec<u8> = (0..3_000_000u32).map(|i| ((i * 31) >> 3) as u8).collect();
         for (name, bytes) in [("a", &large[..]), ("empty", &[]), ("b", &large[..7])] {
             writer.begin(name, Storage::Payload).unwrap();
             bytes.chunks(70_001).for_each(|chunk| writer.write_all(chunk).unwrap());

@@ -222,7 +222,7 @@ fn a_child_that_someone_else_reaped_is_lost_not_waited_for() {
 }
 
 fn refused(tool: &Tool) -> Failure {
-    Child::spawn(tool, |_| {}).err().expect("the tool does not start")
+    Child::spawn(tool, |_| {}).expect_err("the tool does not start")
 }
 
 #[test]

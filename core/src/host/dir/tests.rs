@@ -168,8 +168,8 @@ fn a_directory_that_cannot_be_written_to_is_refused() {
     }
     let failure = place.refusal(&sealed);
     let expected = format!("could not write to backup directory \"{}\": ", sealed.display());
-    assert!(failure.message.starts_with(&expected), "{}", failure.message);
-    assert!(!failure.message.contains(".tmp"), "{}", failure.message);
+    let reason = failure.message.strip_prefix(&expected).expect(&failure.message);
+    assert!(!reason.contains('/'), "the name of the file that was tried is nobody's concern");
     assert_ne!(failure.hint, "");
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In: an open file and the path that it was opened by. Out: whether it is ours. What must hold:
 //! a lock says something only while the path still leads to the same file, so every holder
-//! looks again after locking; nobody waits without a limit.
+//! looks again after locking; between its making and its locking a file looks like a dead
+//! one's, so makers and sweepers take turns at the folder's gate; nobody waits without a limit.
 
 use crate::error::{Failure, Result};
 use nix::fcntl::OFlag;
@@ -12,8 +13,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a new file's owner waits for a sweeper that looks at it just then. A sweeper holds
-/// the lock for one unlink; a slow disk makes that long.
+/// How long to wait for another maker or a sweeper. They hold a lock for a few system calls; a
+/// slow disk, or a large working directory to remove, makes that long.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause between two tries.
@@ -38,17 +39,31 @@ pub(crate) fn try_lock(file: &File, path: &Path) -> Result<Lock> {
     }
 }
 
+/// The turn at a folder, until it is dropped: the flock of the directory itself, which leaves no
+/// file behind. `None`: go on without. NFS locks no directory (EBADF, flock(2)), and one who
+/// holds it too long must not stop a backup; then a maker may lose its file to a sweeper, which
+/// [`acquire`] tells, and makes it again.
+pub(crate) fn gate(folder: &Path) -> Option<File> {
+    let directory = File::open(folder).ok()?;
+    let taken = lock_within(&directory, folder).ok()?;
+    (taken == Lock::Taken).then_some(directory)
+}
+
 /// Locks a file that was just made. `false`: a sweeper was faster and has removed it, or holds
 /// on to it.
 pub(super) fn acquire(file: &File, path: &Path) -> Result<bool> {
+    Ok(lock_within(file, path)? == Lock::Taken && is_at(file, path))
+}
+
+fn lock_within(file: &File, path: &Path) -> Result<Lock> {
     let deadline = Instant::now() + LIMIT;
-    while try_lock(file, path)? == Lock::HeldByAnother {
-        if Instant::now() >= deadline {
-            return Ok(false);
+    loop {
+        let lock = try_lock(file, path)?;
+        if lock == Lock::Taken || Instant::now() >= deadline {
+            return Ok(lock);
         }
         std::thread::sleep(PAUSE);
     }
-    Ok(is_at(file, path))
 }
 
 /// Whether `path` itself, not what a link points to, is still the open file.

@@ -5,7 +5,7 @@
 //! its owner holds the lock for all its life; it goes with its owner, by drop or by a sweep, and
 //! no link in it is followed then.
 
-use super::{ATTEMPTS, FILE_MODE, contended, exists, is_at, lock, vacant};
+use super::{ATTEMPTS, FILE_MODE, contended, exists, gate, is_at, lock, vacant};
 use crate::decide::naming::{parse_archive_name, partial_name};
 use crate::error::{Failure, Result};
 use crate::host::dir::{FOLDER_MODE, sync_folder};
@@ -35,6 +35,7 @@ impl WorkDir {
     pub fn create(folder: &Path, final_name: &str) -> Result<Self> {
         vacant(folder, final_name)?;
         let path = folder.join(partial_name(&format!("{final_name}.work")));
+        let _turn = gate(folder);
         for _ in 0..ATTEMPTS {
             make(&path)?;
             if let Some(lock) = own(&path)? {
