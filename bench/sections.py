@@ -147,10 +147,9 @@ def large(cluster: Cluster, _rounds: int) -> list[Row]:
 
 
 def archive_path(cluster: Cluster, backup: str) -> Path:
-    """The file of a backup: relative to the backup directory, and that to the data directory."""
-    directory = cluster.value("postgres", "SHOW pg_backup.directory")
-    file = cluster.value("postgres", f"SELECT file FROM backup_history WHERE id = {backup}")
-    return cluster.data / directory / file
+    """The file of a backup, as its verification names it."""
+    return Path(cluster.value("postgres", f"""
+        SELECT detail FROM backup_verify({backup}, 'file') WHERE subject = 'file'"""))
 
 
 ALL: dict[str, Section] = {

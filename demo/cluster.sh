@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The demo's private PostgreSQL: its own tree of programs, data directory and socket.
 #
 # Sourced by scripts/demo.sh and scripts/stop-demo.sh after screen.sh.
@@ -59,7 +60,7 @@ ensure_cluster() {
         return
     fi
     stop_server
-    rm -rf "$data" "$run" "$state"/*
+    rm -rf "$data" "$run" "${state:?}"/*
     install -d -m 0700 "$data" "$run"
     if [ "$UID" -eq 0 ]; then chown postgres: "$data" "$run"; fi
     as_server test -w "$run" ||
@@ -92,10 +93,15 @@ server_runs() {
     as_server "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1
 }
 
+# A process with the number that a crashed server left in its file is not yet a server.
+server_answers() {
+    server_runs && as_server "$bin/pg_isready" -q -h "$run" -t "$SERVER_WAIT_SECONDS"
+}
+
 start_server() {
     local now
     now=$(build_fingerprint)
-    if server_runs; then
+    if server_answers; then
         if [ "$now" = "$(cat "$state/server" 2>/dev/null)" ]; then return; fi
         stop_server
     fi

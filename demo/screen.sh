@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the demo writes to the terminal: headings, statements as psql echoes them, one progress bar.
 #
 # Sourced. In: NO_COLOR, whether standard output is a terminal. Out: text of at most 80 columns.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The tour: what each call of the extension says about the sample database.
 #
 # Sourced by scripts/demo.sh after cluster.sh. In: a running server with database shop.
@@ -56,8 +57,7 @@ FROM backup_history ORDER BY id DESC LIMIT 5;"
 # The call blocks its session until the backup is done; a second session watches it.
 run_with_bar() { # sql
     local job tick
-    { trap - ERR && ask -q -c "SET application_name = 'demo'" -c "$1"; } \
-        >"$state/answer" 2>"$state/complaint" &
+    ask -q -c "SET application_name = 'demo'" -c "$1" >"$state/answer" 2>"$state/complaint" &
     job=$!
     trap 'cancel_backup "interrupted; the backup is cancelled"' INT TERM
     for ((tick = 0; tick < BACKUP_WAIT_TICKS; tick++)); do
@@ -82,7 +82,7 @@ progress_tick() {
     local percent phase relation amount
     IFS=$'\t' read -r percent phase relation amount < <(value "
         SELECT coalesce(floor(percent), 0), phase, coalesce(relation, '-'),
-            coalesce(bytes_done, 0) >> 20 || '/' || coalesce(bytes_total >> 20, 0) || ' MB'
+            CASE WHEN bytes_total > 0 THEN format('%s/%s MB', bytes_done >> 20, bytes_total >> 20) END
         FROM backup_progress ORDER BY id DESC LIMIT 1") || return 0
     draw_bar "$phase$((${percent%%.*} / 25))" \
         "$(bar_line "$percent" "$phase" "$relation" "$amount")"
@@ -98,16 +98,23 @@ cancel_backup() { # why
 
 look_inside() {
     heading 'What is in it'
-    show "SELECT jsonb_pretty(backup_inspect($backup_id) - 'tables');" -A -t
+    show "SELECT jsonb_pretty(i - 'run' - 'manifest' #- '{migrations,0,hash}'
+    || jsonb_build_object(
+        'roles', i #> '{manifest,roles}',
+        'extensions', jsonb_path_query_array(i, '\$.manifest.extensions[*].name'),
+        'compression', i #> '{manifest,dump,compression}'))
+FROM backup_inspect($backup_id) AS i;" -A -t
     show "SELECT entry, type, schema, name, owner, rows, bytes
-FROM backup_contents($backup_id) ORDER BY bytes DESC NULLS LAST LIMIT $CONTENTS_ROWS;"
+FROM backup_contents($backup_id) ORDER BY bytes DESC NULLS LAST LIMIT $CONTENTS_ROWS;" \
+        -P border=0
 }
 
 verify_it() {
     heading 'Is it good? Every byte read and decoded'
-    show "SELECT ok, subject, detail FROM backup_verify($backup_id, 'read');"
-    [ "$(value "SELECT bool_and(ok) FROM backup_verify($backup_id, 'read')")" = t ] ||
+    show "SELECT ok, subject, detail FROM backup_verify($backup_id, 'read');" | tee "$state/verdicts"
+    if grep -qE '^ f +\|' "$state/verdicts" || ! grep -qE '^ t +\|' "$state/verdicts"; then
         die "backup $backup_id does not verify"
+    fi
 }
 
 # A command line for the user's own shell: Debian's wrapper in PATH, else the private tree's
@@ -125,10 +132,7 @@ server_command() { # program
 # Nothing of pg_backup is needed to get at the data. The folder is removed with the demo.
 restore_by_hand() {
     local archive folder=$demo/by-hand member
-    archive=$(value "SELECT CASE WHEN left(file, 1) = '/' THEN file ELSE
-        CASE WHEN left(d, 1) = '/' THEN d ELSE current_setting('data_directory') || '/' || d END
-        || '/' || file END
-        FROM backup_history, current_setting('pg_backup.directory') AS d WHERE id = $backup_id")
+    archive=$(value "SELECT detail FROM backup_verify($backup_id, 'file') WHERE subject = 'file'")
     member=$(unzip -Z1 "$archive" | grep '^database\.dump')
     heading 'How to restore it without pg_backup'
     printf '   %s\n' "unzip -o -d $(printf %q "$folder") \\"

@@ -13,9 +13,10 @@ called_from=$PWD
 . "$root/demo/cluster.sh"
 . "$root/demo/tour.sh"
 cd "$root"
-trap 'die "step $step_number (\"$step\") failed" "The server, if it runs, has its log in $log"' ERR
+trap step_failed ERR
 
 main() {
+    local version sample
     heading 'Packages, build, a private server'
     "$root/scripts/setup.sh"
     claim_directory
@@ -25,14 +26,23 @@ main() {
     cd "$demo"
     ensure_cluster
     start_server
-    note "PostgreSQL $(value 'SHOW server_version' postgres) in $demo, socket only"
+    version=$(value 'SHOW server_version' postgres)
+    note "PostgreSQL $version in $demo, socket only"
 
     heading 'A sample database'
     ensure_sample
-    note "$(describe_sample)"
+    sample=$(describe_sample)
+    note "$sample"
 
     tour
     farewell
+}
+
+# Subshells only pass their exit code on: one failure, one message.
+step_failed() {
+    if [ "$BASH_SUBSHELL" -eq 0 ]; then
+        die "step $step_number (\"$step\") failed" "The server, if it runs, has its log in $log"
+    fi
 }
 
 # Loads the sample when there is none, or when its files differ from those it was loaded from.

@@ -5,6 +5,7 @@ pub mod child;
 pub mod dir;
 pub mod partial;
 pub mod passfile;
+pub mod pipe;
 pub mod server;
 pub mod space;
 pub mod sql_error;

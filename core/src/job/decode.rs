@@ -13,8 +13,8 @@ use std::sync::mpsc::SyncSender;
 use crate::decide::archive_spec::{Codec, Content, payload_member, table_data_id};
 use crate::decide::copy_rows::{DataCounter, RowCounter, TableRows};
 use crate::error::{Class, Failure, Result};
-use crate::host::archive::follow::Follow;
-use crate::host::archive::writer::Written;
+use crate::host::archive::follow::{Follow, ReadBack};
+use crate::host::pipe::Batched;
 
 /// zstd windows above 2^24 bytes are refused: levels up to 19 use 2^23 at most.
 const ZSTD_WINDOW_LOG: u32 = 24;
@@ -38,7 +38,7 @@ pub fn decode(
     mut follow: Follow,
     mut restore: Option<ChildStdin>,
     counted: &SyncSender<Counts>,
-) -> Result<Written> {
+) -> Result<ReadBack> {
     let mut counts = Counts::default();
     while let Some(span) = follow.next_member().map_err(|e| read_failure(&e))? {
         let (codec, content) = payload_member(&span.name).unwrap_or((Codec::Plain, Content::Other));
@@ -109,7 +109,8 @@ fn member(
 }
 
 /// Counts the rows in the script that pg_restore writes.
-pub fn count_script(mut script: ChildStdout) -> Result<Vec<TableRows>> {
+pub fn count_script(script: ChildStdout) -> Result<Vec<TableRows>> {
+    let mut script = Batched::new(script);
     let mut counter = RowCounter::new();
     each_chunk("database.dump", &mut script, |chunk| {
         counter.feed(chunk);

@@ -12,9 +12,8 @@ use super::wait::{joined, until};
 use crate::decide::copy_rows::TableRows;
 use crate::decide::dump_plan::pg_restore_script;
 use crate::error::{Class, Failure, Result};
-use crate::host::archive::follow::Follow;
+use crate::host::archive::follow::{Follow, ReadBack};
 use crate::host::archive::tail::Tail;
-use crate::host::archive::writer::Written;
 use crate::host::child::{Child, Outcome, Stdin, Tool};
 use crate::host::threads;
 
@@ -22,7 +21,7 @@ use crate::host::threads;
 pub struct Decoding {
     tail: Tail,
     restore: Option<Child>,
-    decode: Option<JoinHandle<Result<Written>>>,
+    decode: Option<JoinHandle<Result<ReadBack>>>,
     script: Option<JoinHandle<Result<Vec<TableRows>>>>,
     counts: Receiver<Counts>,
 }
@@ -81,7 +80,7 @@ impl Decoding {
     }
 
     /// Size and hash of the whole file, once the writer has finished it.
-    pub async fn finish(mut self, context: &Context<'_>) -> Result<Written> {
+    pub async fn finish(mut self, context: &Context<'_>) -> Result<ReadBack> {
         let handle = self.decode.take();
         let handle = handle.ok_or_else(|| Failure::new(Class::Internal, "nothing was read"))?;
         joined(context.control, handle).await

@@ -153,7 +153,7 @@ pub async fn hash(context: &Context<'_>, path: &Path) -> Result<String> {
     tail.finish(size);
     let hashing = threads::spawn("pg_backup hash", move || {
         let read = Follow::new(file, tail).finish();
-        read.map(|written| written.sha256).map_err(|e| Failure::io("read the archive", &e))
+        read.map(|read| read.sha256).map_err(|e| Failure::io("read the archive", &e))
     })?;
     joined(context.control, hashing).await
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::hex;
 use super::tail::{Span, Tail};
@@ -15,19 +16,36 @@ use super::writer::Written;
 /// Read at once; large enough to keep system calls few, small enough to stay in the cache.
 const CHUNK: usize = 256 << 10;
 
+/// An archive as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadBack {
+    /// To compare with what the writer says.
+    pub written: Written,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
 /// The reader of a growing archive.
 pub struct Follow {
     file: File,
     tail: Tail,
     position: u64,
     hash: Sha256,
+    fingerprint: Box<Xxh3>,
     buffer: Vec<u8>,
 }
 
 impl Follow {
     /// Follows `file` from its start, as far as `tail` says.
     pub fn new(file: File, tail: Tail) -> Self {
-        Self { file, tail, position: 0, hash: Sha256::new(), buffer: vec![0; CHUNK] }
+        Self {
+            file,
+            tail,
+            position: 0,
+            hash: Sha256::new(),
+            fingerprint: Box::default(),
+            buffer: vec![0; CHUNK],
+        }
     }
 
     /// Goes to the next payload member; None at the end of the file's payload.
@@ -45,13 +63,15 @@ impl Follow {
         MemberReader { follow: self }
     }
 
-    /// Reads to the end of the file and gives its size and hash.
-    pub fn finish(mut self) -> io::Result<Written> {
+    /// Reads to the end of the file and gives its size and hashes.
+    pub fn finish(mut self) -> io::Result<ReadBack> {
         loop {
             let readable = self.tail.readable(self.position)?;
             if readable == self.position {
                 let sha256 = hex(&self.hash.finalize());
-                return Ok(Written { size: self.position, sha256 });
+                let fingerprint = self.fingerprint.digest128();
+                let written = Written { size: self.position, fingerprint };
+                return Ok(ReadBack { written, sha256 });
             }
             self.pass(readable)?;
         }
@@ -77,6 +97,7 @@ impl Follow {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.hash.update(&buffer[..count]);
+        self.fingerprint.update(&buffer[..count]);
         self.position += count as u64;
         Ok(count)
     }
@@ -132,8 +153,8 @@ mod tests {
         writer.add("manifest.json", b"{}").unwrap();
         let written = writer.finish().unwrap();
         let (seen, read) = reader.join().unwrap();
-        assert_eq!(read, written);
-        assert_eq!(read.size, file.path().metadata().unwrap().len());
+        assert_eq!(read.written, written);
+        assert_eq!(written.size, file.path().metadata().unwrap().len());
         let names: Vec<_> = seen.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "empty", "b"]);
         assert!(seen[0].1 == large && seen[1].1.is_empty() && seen[2].1 == large[..7]);

@@ -125,6 +125,15 @@ impl Tail {
         })
     }
 
+    /// Waits until the file has at least `wanted` bytes or is finished; gives its bytes and
+    /// whether it is finished.
+    pub fn grown_to(&self, wanted: u64) -> io::Result<(u64, bool)> {
+        self.wait(|state| {
+            let there = state.written >= wanted || state.finished;
+            there.then_some((state.written, state.finished))
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

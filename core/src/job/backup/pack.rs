@@ -10,6 +10,7 @@ use crate::decide::format::{Compression, Method};
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::tail::Tail;
 use crate::host::archive::writer::{ArchiveWriter, Storage, archive_failure};
+use crate::host::pipe::Batched;
 
 /// Moved at once.
 const CHUNK: usize = 256 << 10;
@@ -27,12 +28,24 @@ pub struct Pack {
     pub tail: Tail,
 }
 
+/// Sends the archive to the disk while it grows, so that publishing does not wait for all of it
+/// at once. An error here shows again when the file is synced for good.
+pub fn flush(file: &std::fs::File, tail: &Tail) {
+    /// Large against one request of the disk, small against what a second of dump writes.
+    const STEP: u64 = 16 << 20;
+    let mut wanted = STEP;
+    while let Ok((written, false)) = tail.grown_to(wanted) {
+        let _ = file.sync_data();
+        wanted = written + STEP;
+    }
+}
+
 /// Packs a stream as member `name`. On failure the reader behind is told to stop.
 pub fn stream(mut pack: Pack, name: &str, stdout: ChildStdout) -> Result<ArchiveWriter> {
     let tail = pack.tail.clone();
     let packed = (|| {
         pack.writer.begin(name, Storage::Payload)?;
-        pack.member(stdout, false)?;
+        pack.member(Batched::new(stdout), false)?;
         pack.writer.end()?;
         pack.writer.end_payload();
         Ok(pack.writer)

@@ -13,7 +13,7 @@ use crate::decide::manifest::Manifest;
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
-use crate::host::archive::writer::Written;
+use crate::host::archive::follow::ReadBack;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
 use crate::host::threads;
@@ -22,7 +22,7 @@ use crate::job::wait::joined;
 /// A complete archive, read back and found equal, still under its partial name.
 pub struct Sealed {
     partial: Partial,
-    written: Written,
+    archive: ReadBack,
     manifest: serde_json::Value,
     warnings: Vec<String>,
     database_size: i64,
@@ -42,17 +42,17 @@ pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Resul
     fault::point("archive_unfinished");
     let written = writer.finish()?;
     let read = decoding.finish(work.context).await?;
-    if read != written {
+    if read.written != written {
         return Err(Failure::new(Class::Damaged, "the archive reads back differently")
             .detail(format!(
-                "Written: {} bytes, sha256 {}. Read: {} bytes, sha256 {}.",
-                written.size, written.sha256, read.size, read.sha256
+                "Written: {} bytes, fingerprint {:x}. Read: {} bytes, fingerprint {:x}.",
+                written.size, written.fingerprint, read.written.size, read.written.fingerprint
             ))
             .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
     }
     let database_size = manifest.facts.database.size_bytes;
     let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
-    Ok(Sealed { partial, written, manifest, warnings, database_size })
+    Ok(Sealed { partial, archive: read, manifest, warnings, database_size })
 }
 
 /// Tells the row, gives the archive its name, and tells the row again.
@@ -61,9 +61,9 @@ pub async fn publish(work: &Work<'_>, place: &BackupDir, sealed: Sealed) -> Resu
     let file = place.relative(sealed.partial.final_path());
     let facts = ArchiveFacts {
         file: &file,
-        size_bytes: sealed.written.size as i64,
+        size_bytes: sealed.archive.written.size as i64,
         database_size_bytes: sealed.database_size,
-        sha256: &sealed.written.sha256,
+        sha256: &sealed.archive.sha256,
         warnings: &sealed.warnings,
         manifest: &sealed.manifest,
     };
