@@ -28,7 +28,10 @@ def main() -> int:
             rows += sections.ALL[name](cluster, options.rounds)
         print(machine(cluster, options.rounds))
         print(markdown(rows))
-    return 0 if all(row.met() for row in rows) else 1
+    missed = [row.what for row in rows if not row.met()]
+    for what in missed:
+        print(f"goal missed: {what}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def command_line() -> argparse.Namespace:
@@ -37,9 +40,12 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--pg-config", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 100), metavar="N")
     parser.add_argument("--large", action="store_true")
-    parser.add_argument("sections", nargs="*", choices=[*sections.ALL, []],
-                        metavar="section", help=", ".join(sections.ALL))
-    return parser.parse_args()
+    parser.add_argument("sections", nargs="*", metavar="section", help=", ".join(sections.ALL))
+    options = parser.parse_args()
+    for name in options.sections:
+        if name not in sections.ALL:
+            parser.error(f"no section \"{name}\"; there are {', '.join(sections.ALL)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def machine(cluster: Cluster, rounds: int) -> str:
     version = cluster.value("postgres", "SHOW server_version").split(" ", maxsplit=1)[0]
     size = cluster.value("postgres", "SELECT pg_size_pretty(pg_database_size('bench'))"
                          " FROM pg_database WHERE datname = 'bench'")
-    about = f"database of {size} on disk, " if size else ""
+    about = f"about 750 MB of COPY data ({size} on disk), " if size else ""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     return (f"PostgreSQL {version}, {cores} cores, {memory} GB of memory, {about}"
             f"median of N = {rounds}, measured in turns, spread min–max.\n")

@@ -1,4 +1,4 @@
--- The sample database of the demo: a shop, about 130 MB on disk.
+-- The sample database of the demo: a shop, about 145 MB on disk.
 --
 -- In:  an empty database, a superuser's psql session (roles are created where missing).
 -- Out: schemas crm, inventory, sales, audit, and a Django application's tables in public.

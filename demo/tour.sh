@@ -101,7 +101,8 @@ look_inside() {
     show "SELECT jsonb_pretty(i - 'run' - 'manifest' #- '{migrations,0,hash}'
     || jsonb_build_object(
         'roles', i #> '{manifest,roles}',
-        'extensions', jsonb_path_query_array(i, '\$.manifest.extensions[*].name'),
+        'extensions',
+        jsonb_path_query_array(i, '\$.manifest.extensions[*].name'),
         'compression', i #> '{manifest,dump,compression}'))
 FROM backup_inspect($backup_id) AS i;" -A -t
     show "SELECT entry, type, schema, name, owner, rows, bytes

@@ -27,7 +27,7 @@ main() {
     ensure_cluster
     start_server
     version=$(value 'SHOW server_version' postgres)
-    note "PostgreSQL $version in $demo, socket only"
+    note "PostgreSQL ${version%% *} in $demo, socket only"
 
     heading 'A sample database'
     ensure_sample

@@ -41,18 +41,29 @@ pub async fn record(
 ) -> Failure {
     let control = LastWords::new(context.control, LAST_WORDS);
     let status = status_of(&failure);
-    let told = if history.server.is_closed() {
-        again(context, &control, home, id, status, &failure).await
-    } else {
-        match History::open(history.server, &control, home).await {
-            Ok(history) => history.ended(id, status, &failure).await,
-            Err(untold) => Err(untold),
-        }
-    };
+    let mut told = tell(history.server, &control, home, id, status, &failure).await;
+    if matches!(&told, Err(untold) if untold.class == Class::Cancelled) {
+        // Our own cancel request came late and hit this statement.
+        told = tell(history.server, &control, home, id, status, &failure).await;
+    }
+    if history.server.is_closed() && told.is_err() {
+        told = again(context, &control, home, id, status, &failure).await;
+    }
     match told {
         Ok(()) => failure,
         Err(untold) => untold_failure(context, failure, &untold),
     }
+}
+
+async fn tell(
+    server: &Server,
+    control: &dyn Control,
+    home: &Home,
+    id: i64,
+    status: &str,
+    failure: &Failure,
+) -> Result<()> {
+    History::open(server, control, home).await?.ended(id, status, failure).await
 }
 
 async fn again(
@@ -65,7 +76,7 @@ async fn again(
 ) -> Result<()> {
     let access = &context.settings.access;
     let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
-    History::open(&server, control, home).await?.ended(id, status, failure).await
+    tell(&server, control, home, id, status, failure).await
 }
 
 fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> Failure {
