@@ -18,7 +18,7 @@ const LOCK_TIME: &str = "SET lock_timeout = '10s'";
 pub struct History<'a> {
     pub server: &'a Server,
     pub control: &'a dyn Control,
-    runs: String,
+    pub(super) runs: String,
     manifests: String,
 }
 
@@ -31,19 +31,6 @@ pub struct NewRun<'a> {
     pub comment: Option<&'a str>,
     /// The backup that a verification or deletion works on.
     pub subject: Option<i64>,
-}
-
-/// An archive as the row describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredArchive {
-    pub id: i64,
-    pub database: String,
-    /// Relative to the backup directory.
-    pub file: String,
-    pub file_state: String,
-    pub size_bytes: i64,
-    pub sha256: String,
-    pub pinned: bool,
 }
 
 /// What is known of an archive before it is published.
@@ -71,6 +58,15 @@ impl<'a> History<'a> {
             runs: qualified(&home.schema, "backup_runs"),
             manifests: qualified(&home.schema, "backup_manifests"),
         })
+    }
+
+    /// The same history for somebody whose waits another control looks after.
+    pub fn with_control<'b>(&self, control: &'b dyn Control) -> History<'b>
+    where
+        'a: 'b,
+    {
+        let (runs, manifests) = (self.runs.clone(), self.manifests.clone());
+        History { server: self.server, control, runs, manifests }
     }
 
     /// A row for a run that begins, under the id that the request carries or the next one.
@@ -149,13 +145,14 @@ impl<'a> History<'a> {
     /// The run ended as `status` for the reason that `failure` gives.
     pub async fn ended(&self, id: i64, status: &str, failure: &Failure) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
+            "WITH gone AS (DELETE FROM {} WHERE id = $1) \
+             UPDATE {} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
              error = $3, error_detail = nullif($4, ''), error_hint = nullif($5, ''), \
              file = CASE WHEN kind = 'backup' THEN NULL ELSE file END, \
              sha256 = CASE WHEN kind = 'backup' THEN NULL ELSE sha256 END, \
              size_bytes = CASE WHEN kind = 'backup' THEN NULL ELSE size_bytes END \
              WHERE id = $1",
-            self.runs
+            self.manifests, self.runs
         );
         let message = match failure.class {
             Class::Concurrent => "concurrent",
@@ -182,64 +179,6 @@ impl<'a> History<'a> {
         self.touched(id, count.map_err(history_failure)?)
     }
 
-    /// The archive of a backup. Errors: `UndefinedObject` when there is no such backup, or it
-    /// has no archive.
-    pub async fn archive(&self, id: i64) -> Result<StoredArchive> {
-        let sql = format!(
-            "SELECT database, file, file_state, size_bytes, sha256, pinned, status \
-             FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
-            self.runs
-        );
-        let rows = self.server.rows(self.control, &sql, &[&id]).await.map_err(history_failure)?;
-        let row = rows.first().ok_or_else(|| no_backup(id))?;
-        let (file, state): (Option<String>, Option<String>) = (row.get(1), row.get(2));
-        let (Some(file), Some(file_state)) = (file, state) else {
-            return Err(no_archive(id, row.get(6)));
-        };
-        Ok(StoredArchive {
-            id,
-            database: row.get(0),
-            file,
-            file_state,
-            size_bytes: row.get::<_, Option<i64>>(3).unwrap_or(0),
-            sha256: row.get::<_, Option<String>>(4).unwrap_or_default(),
-            pinned: row.get(5),
-        })
-    }
-
-    /// What a verification of backup `id` found.
-    pub async fn verified(&self, id: i64, level: &str, file_state: &str) -> Result<()> {
-        let sql = format!(
-            "UPDATE {} SET file_state = $3, \
-             verified_at = CASE WHEN $3 = 'available' THEN pg_catalog.clock_timestamp() \
-                                ELSE verified_at END, \
-             verify_level = CASE WHEN $3 = 'available' THEN $2 ELSE verify_level END \
-             WHERE id = $1",
-            self.runs
-        );
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&id, &level, &file_state];
-        let count = self.server.execute(self.control, &sql, &params).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
-    /// Sets the state of a backup's file.
-    pub async fn set_file_state(&self, id: i64, state: &str) -> Result<()> {
-        let sql = format!("UPDATE {} SET file_state = $2 WHERE id = $1", self.runs);
-        let count = self.server.execute(self.control, &sql, &[&id, &state]).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
-    /// Takes a backup for deletion: only one that is not pinned.
-    pub async fn begin_delete(&self, id: i64) -> Result<bool> {
-        let sql = format!(
-            "UPDATE {} SET file_state = 'deleting' \
-             WHERE id = $1 AND NOT pinned AND file_state IS NOT NULL",
-            self.runs
-        );
-        let count = self.server.execute(self.control, &sql, &[&id]).await;
-        Ok(count.map_err(history_failure)? == 1)
-    }
-
     /// Runs that say they are alive: (id, status, kind, file, size, sha256).
     pub async fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let sql = format!(
@@ -258,18 +197,7 @@ impl<'a> History<'a> {
         Ok(rows.iter().map(unfinished).collect())
     }
 
-    /// Backups whose deletion did not come to its end: (id, file).
-    pub async fn deleting(&self) -> Result<Vec<(i64, String)>> {
-        let sql = format!(
-            "SELECT id, file FROM {} WHERE file_state = 'deleting' AND file IS NOT NULL \
-             ORDER BY id LIMIT 10000",
-            self.runs
-        );
-        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-    }
-
-    fn touched(&self, id: i64, count: u64) -> Result<()> {
+    pub(super) fn touched(&self, id: i64, count: u64) -> Result<()> {
         if count == 1 {
             return Ok(());
         }
@@ -287,18 +215,8 @@ pub struct Unfinished {
     pub sha256: Option<String>,
 }
 
-fn no_backup(id: i64) -> Failure {
-    Failure::new(Class::UndefinedObject, format!("backup {id} does not exist"))
-        .hint("See backup_history for the ids of backups in this database.")
-}
-
-fn no_archive(id: i64, status: String) -> Failure {
-    Failure::new(Class::UndefinedObject, format!("backup {id} has no archive"))
-        .detail(format!("The run is {status}."))
-}
-
 /// The history is where the extension is: when its table is gone, so is the extension.
-fn history_failure(failure: Failure) -> Failure {
+pub(super) fn history_failure(failure: Failure) -> Failure {
     if failure.class != Class::UndefinedObject {
         return failure;
     }

@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod history;
+pub mod history_files;
 pub mod migrations;
 pub mod recovery;
 pub mod snapshot;

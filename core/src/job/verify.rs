@@ -9,7 +9,8 @@ use super::context::Context;
 use super::decoding::Decoding;
 use super::wait::Deadline;
 use super::{Report, ReportRow, contents};
-use crate::catalog::history::{History, NewRun, StoredArchive};
+use crate::catalog::history::{History, NewRun};
+use crate::catalog::history_files::StoredArchive;
 use crate::decide::archive_spec::{Content, payload_member};
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::{Phase, Progress};
@@ -72,9 +73,7 @@ async fn look(
         Some(failure) if failure.class == Class::UndefinedFile => "missing",
         Some(_) => "damaged",
     };
-    if !matches!(archive.file_state.as_str(), "deleted" | "pruned") {
-        history.verified(archive.id, level.as_str(), state).await?;
-    }
+    history.verified(archive.id, level.as_str(), state).await?;
     if let Some(defect) = &defect {
         let detail = format!("{}. {}", defect.message, defect.detail);
         rows.push(ReportRow::new(subject(&rows), "blocker", detail.trim_end(), &defect.hint));

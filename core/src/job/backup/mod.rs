@@ -12,6 +12,7 @@ mod publish;
 mod snapshot;
 mod watch;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -34,6 +35,8 @@ struct Work<'a> {
     history: &'a History<'a>,
     id: i64,
     started: chrono::DateTime<Utc>,
+    /// The archive has its name: from here on a failure must not say that nothing was kept.
+    published: Cell<bool>,
 }
 
 /// Makes a backup and records it.
@@ -55,9 +58,12 @@ pub async fn run(context: &Context<'_>, home: &Home, backup: &Backup) -> Result<
     };
     let id = history.begin(home, &new, "running").await?;
     context.control.started(id);
-    let work = Work { context, backup, history: &history, id, started: Utc::now() };
+    let started = Utc::now();
+    let published = Cell::new(false);
+    let work = Work { context, backup, history: &history, id, started, published };
     match steps(&work).await {
         Ok(()) => Ok(Report { id, rows: Vec::new() }),
+        Err(failure) if work.published.get() => Err(failure),
         Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
     }
 }

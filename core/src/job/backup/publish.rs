@@ -5,6 +5,8 @@
 //! replacing anything and made durable; only then the row says `succeeded`. A crash in between
 //! leaves either a partial file or a published one whose row tells its hash.
 
+use std::time::Duration;
+
 use super::dump::Dumped;
 use super::{Phase, Work, phase};
 use crate::catalog::history::ArchiveFacts;
@@ -17,7 +19,11 @@ use crate::host::archive::follow::ReadBack;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
 use crate::host::threads;
-use crate::job::wait::joined;
+use crate::job::wait::{LastWords, joined};
+
+/// How long the disk may take to make an archive durable. Most of it is there already; a disk that
+/// hangs must not hold up a shutdown for ever.
+const PUBLISH_TIME: Duration = Duration::from_secs(120);
 
 /// A complete archive, read back and found equal, still under its partial name.
 pub struct Sealed {
@@ -69,14 +75,29 @@ pub async fn publish(work: &Work<'_>, place: &BackupDir, sealed: Sealed) -> Resu
     };
     work.history.verifying(work.id, &facts).await?;
     fault::point("before_rename");
+    work.context.control.proceed()?;
+    // From here on there is no way back, only an end: a cancel in between would leave a file
+    // without a row or a row without its file.
+    let control = LastWords::new(work.context.control, PUBLISH_TIME);
     let partial = sealed.partial;
     let published = threads::spawn("pg_backup sync", move || partial.publish())?;
-    let path = joined(work.context.control, published).await?;
+    let path = match joined(&control, published).await {
+        Err(failure) if failure.class == Class::Timeout => return Err(leave(work, failure)),
+        path => path?,
+    };
+    work.published.set(true);
     fault::point("after_rename");
-    match work.history.succeeded(work.id, Level::Read.as_str()).await {
+    match work.history.with_control(&control).succeeded(work.id, Level::Read.as_str()).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(keep(work, &path, failure)),
     }
+}
+
+/// The disk did not answer in time: what became of the file shows when it does.
+fn leave(work: &Work<'_>, failure: Failure) -> Failure {
+    work.published.set(true);
+    work.context.control.unrecorded();
+    failure
 }
 
 /// The archive is published but its row could not be told: it stays, and the launcher will find
