@@ -80,9 +80,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE @extschema@.backup_runs r SET pinned = backup_pin.pinned
-     WHERE r.id = backup_pin.id AND r.kind IN ('backup', 'import');
+     WHERE r.id = backup_pin.id AND r.kind IN ('backup', 'import') AND r.status = 'succeeded';
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'backup % does not exist', backup_pin.id
+        RAISE EXCEPTION 'there is no good backup %', backup_pin.id
             USING ERRCODE = 'undefined_object',
                   HINT = 'See backup_history for the ids of backups in this database.';
     END IF;

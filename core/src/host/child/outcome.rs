@@ -122,6 +122,12 @@ const KNOWN: &[(&str, Class, &str)] = &[
         "Set pg_backup.bin_directory to the programs of the server's own version.",
     ),
     (
+        "no matching",
+        Class::InvalidArgument,
+        "Check the pattern: names in it are folded to lower case unless they are in double \
+         quotes, and an unqualified table is looked up in the search path only.",
+    ),
+    (
         "row-level security",
         Class::ToolFailed,
         "Let pg_backup.user be a superuser or a role with BYPASSRLS.",
@@ -192,6 +198,7 @@ mod tests {
                 Class::ToolFailed,
                 "bin_",
             ),
+            ("no matching tables were found", Class::InvalidArgument, "pattern"),
             ("ERROR:  out of shared memory", Class::LimitExceeded, "max_locks_per_transaction"),
             (slots, Class::TooManyConnections, "max_connections"),
             ("FATAL:  sorry, too many clients already", Class::TooManyConnections, "max_conn"),
