@@ -94,6 +94,11 @@ impl Failure {
         self
     }
 
+    /// The failure that an error of reading or writing carries in itself, if it does.
+    pub fn inside(error: &std::io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().cloned()
+    }
+
     /// An operating system error while `doing` something ("create directory \"…\""): `DiskFull`,
     /// `UndefinedFile`, `DuplicateFile`, or `Io`.
     pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Self {

@@ -16,9 +16,14 @@ pub fn point(name: &str) {
     }
     let reached = std::path::Path::new(&directory).join(format!("pg_backup_reached_{name}"));
     let _ = std::fs::write(reached, std::process::id().to_string());
+    let parent = std::os::unix::process::parent_id();
     for _ in 0..LIMIT {
         if !wanted.exists() {
             return;
+        }
+        if std::os::unix::process::parent_id() != parent {
+            // The postmaster is gone: dead at this very step, which is what the test wants.
+            std::process::abort();
         }
         std::thread::sleep(PAUSE);
     }

@@ -70,8 +70,9 @@ fn create(arguments: Arguments, wait: bool) -> Result<i64> {
         return Ok(call::run(&request)?.id);
     }
     let id = catalog::next_id(&catalog::schema()?)?;
-    let request = Request { home: home(id)?, task: Task::Backup(backup) };
-    call::run_at_commit(&request)?;
+    let home = home(id)?;
+    catalog::insert_queued(&home, &backup)?;
+    call::run_at_commit(&Request { home, task: Task::Backup(backup) })?;
     Ok(id)
 }
 

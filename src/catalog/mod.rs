@@ -1,5 +1,6 @@
 //! The SQL that backends send through SPI, in the caller's transaction.
 
+use pg_backup_core::decide::request::{Backup, Home};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -8,7 +9,7 @@ use pgrx::spi::SpiError;
 use crate::pg;
 
 /// What backends read of a backup.
-pub struct Backup {
+pub struct Stored {
     pub file: Option<String>,
     pub file_state: Option<String>,
 }
@@ -34,6 +35,23 @@ pub fn next_id(schema: &str) -> Result<i64> {
     id.ok_or_else(|| Failure::new(Class::Internal, "the history has no sequence"))
 }
 
+/// The row of a backup that begins when this transaction commits: it appears exactly then.
+pub fn insert_queued(home: &Home, backup: &Backup) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment) \
+         VALUES ($1, 'backup', $2, 'queued', $3, $4, $5)",
+        qualified(&home.schema, "backup_runs")
+    );
+    let args = [
+        home.id.into(),
+        backup.database.as_str().into(),
+        backup.origin.as_str().into(),
+        home.requested_by.as_str().into(),
+        backup.comment.as_deref().into(),
+    ];
+    Spi::run_with_args(&sql, &args).map_err(|error| spi_failure(&error))
+}
+
 /// Status of a run, as committed last where the isolation level allows it; None when there is
 /// none.
 pub fn status(schema: &str, id: i64) -> Result<Option<String>> {
@@ -49,7 +67,7 @@ pub fn database_exists(name: &str) -> Result<bool> {
 }
 
 /// The file of a backup; None when there is no such run.
-pub fn backup(schema: &str, id: i64) -> Result<Option<Backup>> {
+pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
     let sql = format!(
         "SELECT file, file_state FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
@@ -57,7 +75,7 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Backup>> {
     let found = Spi::connect(|client| {
         let table = client.select(&sql, Some(1), &[id.into()])?;
         let Some(row) = table.into_iter().next() else { return Ok(None) };
-        Ok(Some(Backup { file: row.get(1)?, file_state: row.get(2)? }))
+        Ok(Some(Stored { file: row.get(1)?, file_state: row.get(2)? }))
     });
     found.map_err(|error| spi_failure(&error))
 }

@@ -94,7 +94,8 @@ pub fn launch_worker(name: &CStr, function: &CStr, argument: i32) -> Option<Work
         pg_sys::MemoryContextSwitchTo(before);
         registered
     };
-    registered.then_some(Worker(handle))
+    // Lazily: a `Worker` that is not there must not be dropped.
+    registered.then(|| Worker(handle))
 }
 
 /// First steps of a worker: handlers, signals, and a place in pg_stat_activity. It is connected

@@ -7,10 +7,12 @@
 //! Must hold: a test that ends, also by a panic or a kill, leaves no process, mount or file.
 //! A cluster belongs to the thread that started it: the kernel ends the server with that thread.
 
+mod check;
 mod client;
 mod cluster;
 mod errors;
 mod fake;
+mod job;
 mod place;
 mod pool;
 mod process;
@@ -19,9 +21,11 @@ mod standby;
 mod template;
 mod tmpfs;
 
+pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
+pub use job::{Call, Hold, LIMIT, Run, names_below};
 pub use place::{bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,

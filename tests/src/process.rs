@@ -6,7 +6,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Short enough that a test loses no time, long enough that polling costs nothing.
@@ -37,14 +37,29 @@ pub fn poll<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T
     }
 }
 
-/// Whether a process runs. A zombie does not: it holds nothing any more.
+/// Whether a process runs. A zombie does not, unless one of its threads still does: a thread in
+/// the middle of an fsync keeps memory and files for as long as the disk takes.
 pub fn is_alive(pid: i32) -> bool {
-    stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+    !threads(pid).is_empty()
+}
+
+/// The living threads of a process, as paths below /proc.
+fn threads(pid: i32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| stat(path).is_some_and(|(state, _)| state != 'Z' && state != 'X'))
+        .collect()
 }
 
 /// The running children of a process.
 pub fn children_of(parent: i32) -> Vec<i32> {
-    all().filter(|&pid| is_alive(pid) && stat(pid).is_some_and(|(_, of)| of == parent)).collect()
+    all()
+        .filter(|&pid| {
+            is_alive(pid)
+                && stat(Path::new(&format!("/proc/{pid}"))).is_some_and(|(_, of)| of == parent)
+        })
+        .collect()
 }
 
 /// The arguments of a process, joined by spaces. Empty when it is gone.
@@ -61,11 +76,13 @@ pub fn processes_with(mark: &str) -> Vec<i32> {
 }
 
 fn carries(pid: i32, mark: &str) -> bool {
-    let directory = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    command_line(pid).contains(mark)
-        || directory.to_string_lossy().contains(mark)
-        || String::from_utf8_lossy(&environment).contains(mark)
+    let holds = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(mark);
+    threads(pid).iter().any(|thread| {
+        let directory = fs::read_link(thread.join("cwd")).unwrap_or_default();
+        directory.to_string_lossy().contains(mark)
+            || fs::read(thread.join("environ")).is_ok_and(holds)
+            || fs::read(thread.join("cmdline")).is_ok_and(holds)
+    })
 }
 
 /// Sends a signal. A process that is gone already is no error.
@@ -82,10 +99,10 @@ fn all() -> impl Iterator<Item = i32> {
         .filter(move |&pid| pid != own)
 }
 
-/// State and parent of a process. The name before them stands in parentheses and may hold any
+/// State and parent of a process or thread. The name before them stands in parentheses and may hold any
 /// character, so they are found from the last one.
-fn stat(pid: i32) -> Option<(char, i32)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn stat(process: &Path) -> Option<(char, i32)> {
+    let text = fs::read_to_string(process.join("stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }

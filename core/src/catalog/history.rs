@@ -69,7 +69,8 @@ impl<'a> History<'a> {
         History { server: self.server, control, runs, manifests }
     }
 
-    /// A row for a run that begins, under the id that the request carries or the next one.
+    /// A row for a run that begins: a new one, or the one that a caller who did not wait has left
+    /// under the id that the request carries.
     pub async fn begin(&self, home: &Home, run: &NewRun<'_>, status: &str) -> Result<i64> {
         let (columns, values) = match home.id {
             0 => ("", ""),
@@ -79,7 +80,8 @@ impl<'a> History<'a> {
             "INSERT INTO {} ({columns}kind, database, status, origin, requested_by, queued_at, \
              started_at, comment, subject) \
              VALUES ({values}$1, $2, $3, $4, $5, $6, pg_catalog.clock_timestamp(), $7, $8) \
-             RETURNING id",
+             ON CONFLICT (id) DO UPDATE SET status = excluded.status, \
+             started_at = excluded.started_at RETURNING id",
             self.runs
         );
         let queued = SystemTime::UNIX_EPOCH

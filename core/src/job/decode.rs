@@ -148,13 +148,16 @@ fn ensure_complete(name: &str, complete: bool) -> Result<()> {
 }
 
 fn broken(name: &str, error: &io::Error) -> Failure {
+    if let Some(failure) = Failure::inside(error) {
+        return failure;
+    }
     Failure::new(Class::Damaged, format!("member \"{name}\" cannot be decoded"))
         .detail(format!("{error}."))
         .hint("The bytes are not what was written. Do not rely on this archive.")
 }
 
 fn read_failure(error: &io::Error) -> Failure {
-    Failure::io("read the archive back", error)
+    Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive back", error))
 }
 
 /// Of class `ToolFailed`: pg_restore itself can say more.

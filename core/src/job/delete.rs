@@ -2,9 +2,11 @@
 //! crash in between is finished by the launcher; the row itself stays.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::Report;
 use super::context::Context;
+use super::wait::LastWords;
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Delete, Home};
@@ -12,6 +14,9 @@ use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
+
+/// How long a deletion that was told to stop may take to come to its end.
+const FINISH_TIME: Duration = Duration::from_secs(15);
 
 /// Deletes and records it.
 pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<Report> {
@@ -34,7 +39,8 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
     control.started(id);
     match steps(context, &history, delete.backup, &archive.file).await {
         Ok(()) => {
-            history.done(id).await?;
+            let last_words = LastWords::new(control, FINISH_TIME);
+            history.with_control(&last_words).done(id).await?;
             Ok(Report { id, rows: Vec::new() })
         }
         Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
@@ -53,10 +59,13 @@ async fn steps(
     if !history.begin_delete(backup).await? {
         return Err(pinned(backup));
     }
+    // From here on there is no way back, only an end.
+    let last_words = LastWords::new(context.control, FINISH_TIME);
     fault::point("before_unlink");
     unlink(&place, file)?;
     fault::point("after_unlink");
-    history.set_file_state(backup, "deleted").await
+    let told = history.with_control(&last_words).set_file_state(backup, "deleted").await;
+    told.inspect_err(|_| context.control.unrecorded())
 }
 
 /// Removes an archive by its stored name and makes that durable. A file that is gone already is

@@ -7,6 +7,21 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::error::{Class, Failure};
+
+/// What either side sees when the other one has given up: never the reason itself.
+const GIVEN_UP: &str = "the archive was given up";
+
+/// The failure of the side that did not fail first.
+pub fn given_up() -> Failure {
+    Failure::new(Class::Internal, GIVEN_UP)
+}
+
+/// Whether a failure only says that the other side failed.
+pub fn is_given_up(failure: &Failure) -> bool {
+    failure.class == Class::Internal && failure.message == GIVEN_UP
+}
+
 /// The longest time a waiter sleeps before it looks again.
 const LOOK_UP: Duration = Duration::from_millis(200);
 
@@ -147,7 +162,7 @@ impl Tail {
         let mut state = self.lock();
         loop {
             if state.aborted {
-                return Err(io::Error::other("the archive was given up"));
+                return Err(io::Error::other(given_up()));
             }
             if let Some(value) = ready(&mut state) {
                 return Ok(value);

@@ -6,15 +6,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
+use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 use zip::{CompressionMethod, DateTime};
 
 use super::hex;
-use super::tail::Tail;
+use super::tail::{Tail, given_up};
 use crate::decide::manifest::Member;
 use crate::error::{Class, Failure, Result};
 use crate::host::space::free_bytes;
@@ -46,7 +47,9 @@ pub struct Written {
 
 /// An archive under way.
 pub struct ArchiveWriter {
-    zip: ZipWriter<StreamWriter<HashedFile>>,
+    /// None once it is finished.
+    zip: Option<ZipWriter<StreamWriter<HashedFile>>>,
+    abandoned: Arc<AtomicBool>,
     position: Arc<AtomicU64>,
     tail: Tail,
     member: Option<OpenMember>,
@@ -74,7 +77,9 @@ impl ArchiveWriter {
     ) -> Self {
         let position = Arc::new(AtomicU64::new(0));
         let sink = Arc::new(std::sync::Mutex::new(Xxh3::new()));
+        let abandoned = Arc::new(AtomicBool::new(false));
         let file = HashedFile {
+            abandoned: abandoned.clone(),
             file,
             hash: sink.clone(),
             position: position.clone(),
@@ -86,7 +91,16 @@ impl ArchiveWriter {
         };
         let modified = DateTime::try_from(modified.naive_utc()).unwrap_or_default();
         let zip = ZipWriter::new_stream(file);
-        Self { zip, position, tail, member: None, members: Vec::new(), modified, sink }
+        Self {
+            zip: Some(zip),
+            abandoned,
+            position,
+            tail,
+            member: None,
+            members: Vec::new(),
+            modified,
+            sink,
+        }
     }
 
     /// Begins a member.
@@ -101,7 +115,7 @@ impl ArchiveWriter {
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(DEFLATE_LEVEL)),
         };
-        self.zip.start_file(name, options).map_err(|e| archive_failure(&e.into()))?;
+        self.zip()?.start_file(name, options).map_err(zip_failure)?;
         let start = self.position.load(Ordering::Relaxed);
         if storage == Storage::Payload {
             self.tail.open(name, start);
@@ -134,6 +148,10 @@ impl ArchiveWriter {
         self.end()
     }
 
+    fn zip(&mut self) -> Result<&mut ZipWriter<StreamWriter<HashedFile>>> {
+        self.zip.as_mut().ok_or_else(finished)
+    }
+
     /// Members that are complete, in order.
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -141,8 +159,9 @@ impl ArchiveWriter {
 
     /// Writes the directory of the zip and gives the size and fingerprint of the file. The file is not
     /// synced: that belongs to publishing.
-    pub fn finish(self) -> Result<Written> {
-        self.zip.finish().map_err(|e| archive_failure(&e.into()))?;
+    pub fn finish(mut self) -> Result<Written> {
+        let zip = self.zip.take().ok_or_else(finished)?;
+        zip.finish().map_err(zip_failure)?;
         let size = self.position.load(Ordering::Relaxed);
         let fingerprint = lock(&self.sink).digest128();
         self.tail.finish(size);
@@ -150,9 +169,21 @@ impl ArchiveWriter {
     }
 }
 
+/// The zip library ends its file when it is dropped, and complains on standard error, which is
+/// the server's log, when it cannot: let it write into nothing.
+impl Drop for ArchiveWriter {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+fn finished() -> Failure {
+    Failure::new(Class::Internal, "the archive is finished already")
+}
+
 impl Write for ArchiveWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.zip.write_all(bytes)?;
+        self.zip().map_err(io::Error::other)?.write_all(bytes)?;
         if let Some(member) = &mut self.member {
             member.hash.update(bytes);
             member.size += bytes.len() as u64;
@@ -165,11 +196,17 @@ impl Write for ArchiveWriter {
     }
 }
 
-/// The failure behind an error of writing the archive. `ArchiveFull` carries its own words.
+fn zip_failure(error: ZipError) -> Failure {
+    match error {
+        ZipError::Io(error) => archive_failure(&error),
+        other => Failure::new(Class::Internal, format!("could not write the archive: {other}")),
+    }
+}
+
+/// The failure behind an error of writing the archive.
 pub fn archive_failure(error: &io::Error) -> Failure {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
-    if let Some(failure) = inner {
-        return failure.clone();
+    if let Some(failure) = Failure::inside(error) {
+        return failure;
     }
     let failure = Failure::io("write the archive", error);
     match failure.class {
@@ -187,6 +224,8 @@ fn lock(hash: &std::sync::Mutex<Xxh3>) -> std::sync::MutexGuard<'_, Xxh3> {
 
 /// The file below the zip: hashes and counts what goes through, and stops before the reserve.
 struct HashedFile {
+    /// Nobody wants what is still to be written.
+    abandoned: Arc<AtomicBool>,
     file: File,
     hash: Arc<std::sync::Mutex<Xxh3>>,
     position: Arc<AtomicU64>,
@@ -223,8 +262,11 @@ impl HashedFile {
 
 impl Write for HashedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.abandoned.load(Ordering::Relaxed) {
+            return Ok(bytes.len());
+        }
         if self.tail.is_aborted() {
-            return Err(io::Error::other("the archive was given up"));
+            return Err(io::Error::other(given_up()));
         }
         self.check_space(self.position.load(Ordering::Relaxed))?;
         self.file.write_all(bytes)?;

@@ -17,8 +17,9 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use super::pack::Pack;
 use crate::decide::archive_spec::DIRECTORY;
 use crate::decide::format::Method;
-use crate::error::{Class, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::host::archive::reader::open_file;
+use crate::host::archive::tail::given_up;
 use crate::host::archive::writer::{ArchiveWriter, Storage};
 
 /// The table of contents: written last by pg_dump, kept for `pg_restore -l`.
@@ -142,10 +143,6 @@ fn is_data(name: &str) -> bool {
     name.ends_with(".dat") && name != TOC
 }
 
-fn given_up() -> Failure {
-    Failure::new(Class::Io, "the archive was given up")
-}
-
 /// A file that may still grow: it ends where its writer closed it.
 struct Growing<'a> {
     file: File,
@@ -166,7 +163,7 @@ impl Read for Growing<'_> {
                 return Ok(count);
             }
             if self.tail.is_aborted() {
-                return Err(io::Error::other("the archive was given up"));
+                return Err(io::Error::other(given_up()));
             }
             self.watched.look(false).map_err(io::Error::other)?;
             if !self.watched.closed.contains(self.name) {

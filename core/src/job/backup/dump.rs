@@ -24,7 +24,7 @@ use crate::decide::progress::{Meter, PlannedTable, Progress};
 use crate::decide::redact::{redact, warnings};
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::reader::open_file;
-use crate::host::archive::tail::Tail;
+use crate::host::archive::tail::{Tail, is_given_up};
 use crate::host::archive::writer::ArchiveWriter;
 use crate::host::child::{Child, Outcome, Stdout, Tool};
 use crate::host::dir::BackupDir;
@@ -173,16 +173,13 @@ async fn supervise(work: &Work<'_>, running: &mut Running, locked: &Locked) -> R
         }
         match &outcome {
             Some(ended) if !ended.success() => return Err(dump_failure(work, running, ended).await),
-            Some(ended) if is_packed(running) => {
+            Some(ended) if is_packed(running) && !running.tail.is_aborted() => {
                 let progress = watch.meter.finished();
                 let progress = Progress { phase: Phase::Verifying, ..progress };
                 work.context.control.report(&progress);
-                return packed(work, running, ended.clone()).await;
+                return Ok(ended.clone());
             }
-            _ if running.decoding.has_ended() => return Err(read_failure(work, running).await),
-            None if is_packed(running) && running.tail.is_aborted() => {
-                return Err(pack_failure(work, running).await);
-            }
+            _ if running.tail.is_aborted() => return Err(archive_failure(work, running).await),
             _ => {}
         }
         work.context.control.proceed()?;
@@ -195,43 +192,34 @@ fn is_packed(running: &Running) -> bool {
     running.pack.as_ref().is_none_or(JoinHandle::is_finished)
 }
 
-async fn packed(work: &Work<'_>, running: &mut Running, outcome: Outcome) -> Result<Outcome> {
-    if running.tail.is_aborted() {
-        return Err(pack_failure(work, running).await);
-    }
-    Ok(outcome)
-}
-
 /// pg_dump failed. When the archive failed first (full disk), that is the reason: pg_dump only
-/// saw its pipe close.
+/// saw its pipe close. With pg_dump gone the packer ends by itself and tells.
 async fn dump_failure(work: &Work<'_>, running: &mut Running, outcome: &Outcome) -> Failure {
     let own = outcome.clone().into_failure(&format!("dump database \"{}\"", work.backup.database));
-    if !running.tail.is_aborted() {
-        running.tail.abort();
-        return own;
-    }
-    let reason = pack_failure(work, running).await;
-    if reason.class == Class::Internal { own } else { reason }
+    let packed = match running.pack.take() {
+        Some(handle) => joined(work.context.control, handle).await.map(drop),
+        None => Ok(()),
+    };
+    let reason = match packed {
+        Err(failure) if is_given_up(&failure) => archive_failure(work, running).await,
+        Err(failure) => failure,
+        Ok(()) => return own,
+    };
+    if is_given_up(&reason) { own } else { reason }
 }
 
-async fn pack_failure(work: &Work<'_>, running: &mut Running) -> Failure {
-    let failure = match running.pack.take() {
+/// The archive was given up: by the side that writes it, or by the one that reads it back. The
+/// one that failed first has the reason, the other one only saw it.
+async fn archive_failure(work: &Work<'_>, running: &mut Running) -> Failure {
+    running.dump.stop();
+    let written = match running.pack.take() {
         Some(handle) => joined(work.context.control, handle).await.err(),
         None => None,
     };
-    match failure {
-        Some(failure) if failure.class != Class::Io => failure,
-        other => {
-            let read = read_failure(work, running).await;
-            if read.class == Class::Io { other.unwrap_or(read) } else { read }
-        }
+    match written {
+        Some(failure) if !is_given_up(&failure) => failure,
+        _ => running.decoding.failure(work.context).await,
     }
-}
-
-async fn read_failure(work: &Work<'_>, running: &mut Running) -> Failure {
-    running.tail.abort();
-    running.dump.stop();
-    running.decoding.failure(work.context).await
 }
 
 fn planned(locked: &Locked) -> Vec<PlannedTable> {

@@ -45,14 +45,18 @@ impl Globals {
         let Some((mut child, reader)) = self.0 else { return Ok(None) };
         let bytes = joined(work.context.control, reader).await?;
         if bytes.len() as u64 > GLOBALS_MAX {
-            return Err(Failure::new(Class::ToolFailed, "pg_dumpall wrote too much"));
+            return Err(Failure::new(Class::ToolFailed, "pg_dumpall wrote too much")
+                .hint("Set pg_backup.globals to off, and save roles by hand."));
         }
         let outcome = reap(work, &mut child).await?;
         if !outcome.success() {
             return Err(outcome.into_failure("dump roles and tablespaces"));
         }
         if !ends_as_it_should(&bytes) {
-            return Err(Failure::new(Class::Damaged, "pg_dumpall stopped before its last line"));
+            return Err(Failure::new(Class::Damaged, "pg_dumpall stopped before its last line")
+                .hint(
+                    "Look for a full disk or a replaced tool, or set pg_backup.globals to off.",
+                ));
         }
         Ok(Some(bytes))
     }

@@ -1,0 +1,99 @@
+//! Jobs that nobody looks at: queued ones, ones without a caller, ones without a launcher.
+
+use nix::sys::signal::Signal;
+use pg_backup_tests::{Cluster, Gate, LIMIT, LINGERING, Mode, is_alive, signal, wait_until};
+use std::fs;
+
+const CREATE: &str = "SELECT backup_create()";
+
+#[test]
+fn a_crash_while_jobs_are_queued_interrupts_them_all() {
+    let mut cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
+    cluster.sql("postgres", "CREATE DATABASE other");
+    cluster.use_tool("pg_dump", LINGERING);
+    let first = cluster.call_until_dumping("postgres", CREATE);
+    cluster.sql("postgres", "SELECT backup_create(database => 'other', wait => false)");
+    let waiting = cluster.call("postgres", "SELECT backup_create(database => 'template1')");
+    let jobs = "SELECT count(*) FROM backup_progress";
+    wait_until("three jobs", LIMIT, || cluster.value("postgres", jobs) == "3");
+    cluster.kill_postmaster();
+    first.error();
+    waiting.error();
+    cluster.start_again();
+    cluster.wait_for_status("interrupted");
+    cluster.assert_clean();
+    cluster.use_real_tools();
+    cluster.assert_next_backup_works();
+    cluster.sql("postgres", "SELECT backup_create(database => 'other')");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_backup_goes_on_without_the_launcher_and_the_next_waits_for_it() {
+    let cluster = Cluster::start();
+    let gate = Gate::new(&cluster, "gate");
+    cluster.fill("app", 1, 1);
+    cluster.use_tool("pg_dump", &gate.script());
+    let first = cluster.call_until_dumping("postgres", "SELECT backup_create(database => 'app')");
+    let launcher = cluster.wait_for_launcher(0, LIMIT);
+    cluster.sql("postgres", &format!("SELECT pg_terminate_backend({launcher})"));
+    wait_until("the launcher's end", LIMIT, || !is_alive(launcher));
+    let second = cluster.call("postgres", CREATE);
+    gate.open();
+    assert_eq!(first.end(), Ok(()));
+    assert_eq!(second.end(), Ok(()));
+    let succeeded = "SELECT count(*) FROM backup_history WHERE status = 'succeeded'";
+    assert_eq!(cluster.value("postgres", succeeded), "2");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_queued_job_that_was_given_an_id_is_interrupted_by_a_crash() {
+    let mut cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
+    cluster.sql("postgres", "CREATE DATABASE other");
+    cluster.use_tool("pg_dump", LINGERING);
+    let first = cluster.call_until_dumping("postgres", CREATE);
+    let id = cluster.value("postgres", "SELECT backup_create(database => 'other', wait => false)");
+    let status = format!("SELECT status FROM backup_history WHERE id = {id}");
+    assert_eq!(cluster.value("postgres", &status), "queued");
+    cluster.kill_postmaster();
+    first.error();
+    cluster.start_again();
+    cluster.wait_for_status("interrupted");
+    assert_eq!(cluster.value("postgres", &status), "interrupted");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_backup_without_a_caller_outlives_the_session_that_started_it() {
+    let cluster = Cluster::start();
+    cluster.use_tool("pg_dump", LINGERING);
+    cluster.sql("postgres", "SELECT backup_create(wait => false)");
+    cluster.wait_for_phase("dumping");
+    assert_eq!(cluster.last_backup().status, "running");
+    let id = cluster.last_backup().id;
+    assert_eq!(cluster.value("postgres", &format!("SELECT backup_cancel({id})")), "t");
+    cluster.assert_survived("cancelled");
+}
+
+#[test]
+fn a_smart_shutdown_lets_a_backup_finish() {
+    let mut cluster = Cluster::start();
+    let gate = cluster.make_dir("gate").join("open");
+    let script = format!(
+        "#!/bin/sh\n\"$REAL\" \"$@\"\nwhile [ ! -e '{}' ]; do sleep 0.02; done",
+        gate.display()
+    );
+    cluster.use_tool("pg_dump", &script);
+    cluster.sql("postgres", "SELECT backup_create(wait => false)");
+    cluster.wait_for_phase("dumping");
+    signal(cluster.pid(), Signal::SIGTERM);
+    cluster.wait_for_log("received smart shutdown request");
+    fs::write(&gate, "").unwrap();
+    cluster.stop(Mode::Smart);
+    cluster.start_again();
+    let run = cluster.last_backup();
+    assert_eq!(run.status, "succeeded", "{run:?}");
+    cluster.sql("postgres", &format!("SELECT backup_verify({})", run.id));
+    cluster.assert_clean();
+}
