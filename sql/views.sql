@@ -112,13 +112,13 @@ BEGIN
         RAISE EXCEPTION 'role % does not exist', coalesce(quote_ident(role), 'NULL')
             USING ERRCODE = 'undefined_object';
     END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', '@extschema@', role);
+    EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', '@extschema@', role);
     FOREACH relation IN ARRAY views LOOP
-        EXECUTE format('GRANT SELECT ON @extschema@.%I TO %I', relation, role);
+        EXECUTE format('GRANT SELECT ON %s.%I TO %I', '@extschema@', relation, role);
     END LOOP;
     FOREACH routine IN ARRAY
             CASE rights WHEN 'viewer' THEN viewer ELSE viewer || operator END LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.%s TO %I', routine, role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s.%s TO %I', '@extschema@', routine, role);
     END LOOP;
 END
 $$;

@@ -141,5 +141,6 @@ fn format_and_jobs(format: Option<&str>, jobs: Option<i32>) -> Result<(Format, u
 fn names(argument: &str, list: Option<Vec<Option<String>>>) -> Result<Vec<String>> {
     list.unwrap_or_default().into_iter().collect::<Option<Vec<String>>>().ok_or_else(|| {
         Failure::new(Class::InvalidArgument, format!("{argument} must not contain NULL"))
+            .hint("Give each pattern as a text; leave the argument out for none.")
     })
 }

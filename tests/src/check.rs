@@ -80,8 +80,8 @@ impl Gate {
     /// what fits into a pipe, its session is in the middle of a COPY meanwhile.
     pub fn script(&self) -> String {
         format!(
-            "#!/bin/bash\nset -o pipefail\n\"$REAL\" \"$@\" | {{ head -c 20000; while [ ! -e \
-             '{}' ]; do sleep 0.02; done; cat; }}",
+            "#!/bin/bash\n[ \"$1\" = --version ] && exec \"$REAL\" \"$@\"\nset -o pipefail\n\
+             \"$REAL\" \"$@\" | {{ head -c 20000; while [ ! -e '{}' ]; do sleep 0.02; done; cat; }}",
             self.0.display()
         )
     }

@@ -174,3 +174,78 @@ fn too_many_jobs_and_too_long_arguments_are_refused() {
     assert_eq!(cluster.value("postgres", "SELECT count(*) FROM backup_history"), "0");
     cluster.assert_next_backup_works();
 }
+
+#[test]
+fn every_number_of_free_connections_gives_a_clear_error_or_a_good_backup() {
+    let cluster = Cluster::with(&["max_connections = 12", "superuser_reserved_connections = 3"]);
+    let mut caller = cluster.connect("postgres");
+    let mut others: Vec<_> = (0..11).map(|_| cluster.connect("postgres")).collect();
+    let mut refused = 0;
+    loop {
+        let end = caller.batch_execute("SELECT backup_create()");
+        let Err(error) = end else { break };
+        let error = pg_backup_tests::DbError::of(&error);
+        // Of no free connection pg_dumpall only says that it could not connect.
+        let clear = ["53300", "08006"].contains(&error.sqlstate.as_str());
+        assert!(clear, "{} sessions: {error}", others.len());
+        assert!(error.hint.contains("max_connections"), "{error}");
+        refused += 1;
+        assert!(others.pop().is_some(), "refused with every connection free: {error}");
+        let free = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+        wait_until("the end of the session", LIMIT, || {
+            let count: i64 = caller.query_one(free, &[]).unwrap().get(0);
+            count as usize == others.len() + 1
+        });
+    }
+    assert!(refused >= 2, "a backup needs more than {refused} connections");
+    others.clear();
+    let alive = "SELECT count(*) FROM backup_history WHERE status NOT IN ('succeeded', 'failed')";
+    let count: i64 = caller.query_one(alive, &[]).unwrap().get(0);
+    assert_eq!(count, 0, "each refused one with a row says failed");
+    cluster.assert_clean();
+}
+
+#[test]
+fn every_shortage_of_space_is_a_full_disk_or_a_good_backup() {
+    let Some(disk) = tmpfs(2) else { return };
+    let cluster = Cluster::start();
+    backups_go_to(&cluster, disk.path(), "0");
+    let ballast = disk.path().join("ballast");
+    let free = || {
+        let disk = nix::sys::statvfs::statvfs(disk.path()).unwrap();
+        disk.blocks_available() * disk.fragment_size()
+    };
+    for options in ["", "format => 'plain'", "format => 'directory', compression => 'none'"] {
+        let sql = format!("SELECT backup_create({options})");
+        // The folders are there, so that what is left is for the archive alone.
+        cluster.sql("postgres", &sql);
+        let good = cluster.last_backup();
+        cluster.sql("postgres", &format!("CALL backup_delete({})", good.id));
+        let room = free();
+        let mut refused = 0;
+        for left in (0..32).map(|step| step * 4096) {
+            std::fs::write(&ballast, vec![0; (room - left) as usize]).unwrap();
+            let end = cluster.try_sql("postgres", &sql);
+            let run = cluster.last_backup();
+            match end {
+                Ok(_) => break,
+                Err(error) => {
+                    let error = pg_backup_tests::DbError::of(&error);
+                    assert_eq!(error.sqlstate, "53100", "{options}, {left} left: {error}");
+                    assert_eq!((run.status.as_str(), run.file.as_str()), ("failed", ""));
+                    cluster.assert_nothing_left();
+                }
+            }
+            std::fs::remove_file(&ballast).unwrap();
+            assert_eq!(free(), room, "{options}: not all space came back");
+            refused += 1;
+        }
+        let run = cluster.last_backup();
+        assert_eq!(run.status, "succeeded", "{options}");
+        assert!(refused > 0, "{options}");
+        let verify = format!("SELECT bool_and(ok) FROM backup_verify({}, 'read')", run.id);
+        assert_eq!(cluster.value("postgres", &verify), "t", "{options}");
+        cluster.sql("postgres", &format!("CALL backup_delete({})", run.id));
+        std::fs::remove_file(&ballast).unwrap();
+    }
+}

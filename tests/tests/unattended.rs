@@ -97,3 +97,53 @@ fn a_smart_shutdown_lets_a_backup_finish() {
     cluster.sql("postgres", &format!("SELECT backup_verify({})", run.id));
     cluster.assert_clean();
 }
+
+#[test]
+fn a_queued_job_whose_home_is_dropped_goes_without_a_trace() {
+    for gone in ["DROP DATABASE home WITH (FORCE)", "DROP EXTENSION pg_backup"] {
+        let cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
+        cluster.sql("postgres", "CREATE DATABASE home");
+        cluster.sql("home", "CREATE EXTENSION pg_backup");
+        // Not one in the middle of a COPY: DROP DATABASE waits for a session that cannot send.
+        cluster.use_tool("pg_dump", LINGERING);
+        let first = cluster.call_until_dumping("postgres", CREATE);
+        cluster.use_real_tools();
+        let queue = "SELECT backup_create(database => 'template1', wait => false)";
+        cluster.sql("home", queue);
+        let place = if gone.contains("DATABASE") { "postgres" } else { "home" };
+        cluster.sql(place, gone);
+        first.cancel();
+        first.error();
+        cluster.assert_clean();
+        cluster.assert_next_backup_works();
+        cluster.assert_clean();
+    }
+}
+
+#[test]
+fn queued_jobs_can_be_cancelled_and_the_others_go_on() {
+    let cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
+    cluster.sql("postgres", "CREATE DATABASE one");
+    cluster.sql("postgres", "CREATE DATABASE two");
+    cluster.use_tool("pg_dump", LINGERING);
+    let first = cluster.call_until_dumping("postgres", CREATE);
+    let queue = |database: &str| {
+        let sql = format!("SELECT backup_create(database => '{database}', wait => false)");
+        cluster.value("postgres", &sql)
+    };
+    let (one, two) = (queue("one"), queue("two"));
+    let status = |id: &str| {
+        let sql = format!("SELECT status FROM backup_history WHERE id = {id}");
+        cluster.value("postgres", &sql)
+    };
+    assert_eq!((status(&one), status(&two)), ("queued".into(), "queued".into()));
+    assert_eq!(cluster.value("postgres", &format!("SELECT backup_cancel({one})")), "t");
+    wait_until("the end of the cancelled one", LIMIT, || status(&one) == "cancelled");
+    assert_eq!(status(&two), "queued");
+    cluster.use_real_tools();
+    first.cancel();
+    assert_eq!(first.error().sqlstate, "57014");
+    let wait = format!("SELECT backup_wait({two})");
+    assert_eq!(cluster.value("postgres", &wait), "succeeded");
+    cluster.assert_clean();
+}

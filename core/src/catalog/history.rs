@@ -72,6 +72,10 @@ impl<'a> History<'a> {
     /// A row for a run that begins: a new one, or the one that a caller who did not wait has left
     /// under the id that the request carries.
     pub async fn begin(&self, home: &Home, run: &NewRun<'_>, status: &str) -> Result<i64> {
+        self.fitting(async |fit| self.begin_as(home, run, status, fit).await).await
+    }
+
+    async fn begin_as(&self, home: &Home, run: &NewRun<'_>, status: &str, fit: Fit) -> Result<i64> {
         let (columns, values) = match home.id {
             0 => ("", ""),
             _ => ("id, ", "$9, "),
@@ -86,9 +90,10 @@ impl<'a> History<'a> {
         );
         let queued = SystemTime::UNIX_EPOCH
             + std::time::Duration::from_micros(u64::try_from(home.queued_at).unwrap_or(0));
+        let database = fit(run.database);
         let mut params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![
             &run.kind,
-            &run.database,
+            &database,
             &status,
             &run.origin,
             &home.requested_by,
@@ -106,6 +111,13 @@ impl<'a> History<'a> {
     /// The archive is complete under its partial name; next it is read back and published. The
     /// row knows size and hash from now on, so that a crash right after the rename is told apart.
     pub async fn verifying(&self, id: i64, facts: &ArchiveFacts<'_>) -> Result<()> {
+        self.fitting(async |fit| self.verifying_as(id, facts, fit).await).await
+    }
+
+    async fn verifying_as(&self, id: i64, facts: &ArchiveFacts<'_>, fit: Fit) -> Result<()> {
+        let warnings: Vec<String> = facts.warnings.iter().map(|text| fit(text)).collect();
+        let manifest: Value = serde_json::from_str(&fit(&facts.manifest.to_string()))
+            .unwrap_or_else(|_| facts.manifest.clone());
         let sql = format!(
             "WITH run AS (UPDATE {} SET status = 'verifying', file = $2, size_bytes = $3, \
              database_size_bytes = $4, sha256 = $5, warnings = $6 WHERE id = $1 RETURNING id) \
@@ -123,8 +135,8 @@ impl<'a> History<'a> {
                     &facts.size_bytes,
                     &facts.database_size_bytes,
                     &facts.sha256,
-                    &facts.warnings,
-                    &facts.manifest,
+                    &warnings,
+                    &manifest,
                 ],
             )
             .await
@@ -146,6 +158,10 @@ impl<'a> History<'a> {
 
     /// The run ended as `status` for the reason that `failure` gives.
     pub async fn ended(&self, id: i64, status: &str, failure: &Failure) -> Result<()> {
+        self.fitting(async |fit| self.ended_as(id, status, failure, fit).await).await
+    }
+
+    async fn ended_as(&self, id: i64, status: &str, failure: &Failure, fit: Fit) -> Result<()> {
         let sql = format!(
             "WITH gone AS (DELETE FROM {} WHERE id = $1) \
              UPDATE {} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
@@ -164,10 +180,23 @@ impl<'a> History<'a> {
             Class::Concurrent => format!("{}. {}", failure.message, failure.detail),
             _ => failure.detail.clone(),
         };
+        let (message, detail, hint) = (fit(message), fit(&detail), fit(&failure.hint));
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&id, &status, &message, &detail, &failure.hint];
+            [&id, &status, &message, &detail, &hint];
         let count = self.server.execute(self.control, &sql, &params).await;
         self.touched(id, count.map_err(history_failure)?)
+    }
+
+    /// Writes texts as they are, or, where the encoding of the home database cannot hold them,
+    /// with every character beyond ASCII replaced: the row matters more. The manifest inside the
+    /// archive keeps them.
+    async fn fitting<T>(&self, write: impl AsyncFn(Fit) -> Result<T>) -> Result<T> {
+        match write(str::to_owned).await {
+            Err(failure) if failure.class == Class::Statement && self.server.encoding != "UTF8" => {
+                write(ascii).await
+            }
+            written => written,
+        }
     }
 
     /// A run that is not a backup succeeded.
@@ -205,6 +234,13 @@ impl<'a> History<'a> {
         }
         Err(Failure::new(Class::UndefinedObject, format!("run {id} is no longer in the history")))
     }
+}
+
+/// Makes a text fit for the row.
+type Fit = fn(&str) -> String;
+
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 
 /// A run without an end.

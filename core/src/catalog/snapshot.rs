@@ -16,12 +16,13 @@ pub struct Table {
 
 /// Tables and partitioned tables that are not of the system, of an extension (unless marked by
 /// it) or temporary; filtered as pg_dump filters. `$1`–`$5` are arrays of regular expressions.
-/// Bytes are heap and TOAST on disk, from the catalog's page counts (`relpages`), which cost no
-/// look at the file.
+/// Bytes are heap and TOAST on disk: as they are with `$6`, which needs the tables' locks, else by
+/// the catalog's page counts.
 pub const TABLES: &str = "
 SELECT c.oid, n.nspname, c.relname,
-       ((c.relpages + coalesce(t.relpages, 0))::bigint
-          * pg_catalog.current_setting('block_size')::bigint) AS size_bytes,
+       CASE WHEN $6 THEN coalesce(pg_catalog.pg_table_size(c.oid), 0)
+            ELSE (c.relpages + coalesce(t.relpages, 0))::bigint
+                 * pg_catalog.current_setting('block_size')::bigint END AS size_bytes,
        greatest(c.reltuples, 0)::bigint AS rows_estimate
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -71,7 +71,7 @@ fn translate(text: &str) -> Result<Vec<String>> {
 
 fn check(text: &str) -> Result<()> {
     if text.is_empty() {
-        return Err(invalid("name pattern must not be empty"));
+        return Err(invalid("name pattern must not be empty").hint("Use * for every name."));
     }
     if text.len() > MAX_PATTERN_BYTES {
         let detail = format!("It has {} bytes, the limit is {MAX_PATTERN_BYTES}.", text.len());

@@ -170,13 +170,13 @@ impl Tail {
         self.total
     }
 
-    /// What is kept, bytes that are not UTF-8 replaced, not redacted. Where something was left
+    /// What is kept, not redacted; what is not UTF-8 and control characters are replaced. Where something was left
     /// out, a line says how much; whole lines are left out where there are any, so that no value
     /// is shown without the word before it, by which [`redact`] knows a secret.
     pub fn text(&self) -> String {
         let kept = &self.tail[self.tail.len().saturating_sub(TAIL_BYTES)..];
         if (self.head.len() + kept.len()) as u64 == self.total {
-            return String::from_utf8_lossy(&[&self.head, kept].concat()).into_owned();
+            return readable(&[&self.head, kept].concat());
         }
         let head = match memchr::memrchr(b'\n', &self.head) {
             Some(end) => &self.head[..=end],
@@ -187,10 +187,17 @@ impl Tail {
             _ => kept,
         };
         let left_out = self.total - (head.len() + tail.len()) as u64;
-        let (head, tail) = (String::from_utf8_lossy(head), String::from_utf8_lossy(tail));
+        let (head, tail) = (readable(head), readable(tail));
         let line_end = if head.ends_with('\n') { "" } else { "\n" };
         format!("{head}{line_end}… {left_out} bytes left out …\n{tail}")
     }
+}
+
+/// A NUL fits into no row and ends a message; escape sequences are not for others' terminals.
+fn readable(bytes: &[u8]) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 /// The warnings in what a tool wrote to its standard error, in order, without the tool's name:

@@ -29,6 +29,8 @@ pub struct Server {
     /// Process id of the backend.
     pub pid: i32,
     pub database: String,
+    /// Encoding of the database, by its name in PostgreSQL.
+    pub encoding: String,
 }
 
 impl Server {
@@ -55,8 +57,9 @@ impl Server {
         let explain = |error| sql_error::connecting(access, database, &error);
         let connecting = async { config.connect(NoTls).await.map_err(explain) };
         let (client, connection) = guard(control, CONNECT_TIME, connecting).await?;
+        let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
         tokio::spawn(connection);
-        let mut server = Server { client, pid: 0, database: database.to_owned() };
+        let mut server = Server { client, pid: 0, database: database.to_owned(), encoding };
         server.batch(control, "SET search_path = pg_catalog, pg_temp").await?;
         server.pid = server.one(control, "SELECT pg_catalog.pg_backend_pid()", &[]).await?.get(0);
         Ok(server)

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use crate::decide::archive_spec::{Codec, Content, payload_member, table_data_id};
@@ -109,10 +110,11 @@ fn member(
 }
 
 /// Counts the rows in the script that pg_restore writes.
-pub fn count_script(script: ChildStdout) -> Result<Vec<TableRows>> {
+pub fn count_script(script: ChildStdout, moved: &AtomicU64) -> Result<Vec<TableRows>> {
     let mut script = Batched::new(script);
     let mut counter = RowCounter::new();
     each_chunk("database.dump", &mut script, |chunk| {
+        moved.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         counter.feed(chunk);
         Ok(())
     })?;

@@ -2,13 +2,16 @@
 //! a pg_restore that parses, a thread that counts. Used beside a dump and alone.
 
 use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::context::Context;
 use super::decode::{Counts, count_script, decode};
 use super::tools::tool;
-use super::wait::{joined, until};
+use super::wait::{Moving, joined, until};
 use crate::decide::copy_rows::TableRows;
 use crate::decide::dump_plan::pg_restore_script;
 use crate::error::{Class, Failure, Result};
@@ -17,9 +20,15 @@ use crate::host::archive::tail::Tail;
 use crate::host::child::{Child, Outcome, Stdin, Tool};
 use crate::host::threads;
 
+/// What stands still when reading back does.
+const VERIFYING: &str = "the verification (pg_restore)";
+
 /// A verification under way. Dropping it gives the archive up.
 pub struct Decoding {
     tail: Tail,
+    /// Bytes that the threads have moved, and how long it may stand still.
+    moved: Arc<AtomicU64>,
+    stall: Duration,
     restore: Option<Child>,
     decode: Option<JoinHandle<Result<ReadBack>>>,
     script: Option<JoinHandle<Result<Vec<TableRows>>>>,
@@ -28,18 +37,29 @@ pub struct Decoding {
 
 impl Decoding {
     /// Starts to read `file` as far as `tail` says; `custom` when it holds a custom-format dump.
-    pub fn start(context: &Context<'_>, file: File, tail: &Tail, custom: bool) -> Result<Decoding> {
+    /// A wait for the result fails when nothing has moved for `stall`; zero is no limit.
+    pub fn start(
+        context: &Context<'_>,
+        file: File,
+        tail: &Tail,
+        custom: bool,
+        stall: Duration,
+    ) -> Result<Decoding> {
+        let moved = Arc::<AtomicU64>::default();
         let mut restore = custom.then(|| spawn_restore(context)).transpose()?;
         let stdin = restore.as_mut().and_then(Child::take_stdin);
         let stdout = restore.as_mut().and_then(Child::take_stdout);
-        let script = stdout.map(|out| threads::spawn("pg_backup count", move || count_script(out)));
+        let counter = moved.clone();
+        let count = |out| threads::spawn("pg_backup count", move || count_script(out, &counter));
+        let script = stdout.map(count);
         let (sender, counts) = sync_channel(1);
-        let (follow, on_failure) = (Follow::new(file, tail.clone()), tail.clone());
+        let follow = Follow::new(file, tail.clone(), moved.clone());
+        let on_failure = tail.clone();
         let decode = threads::spawn("pg_backup read", move || {
             decode(follow, stdin, &sender).inspect_err(|_| on_failure.abort())
         })?;
         let (tail, decode, script) = (tail.clone(), Some(decode), script.transpose()?);
-        Ok(Decoding { tail, restore, decode, script, counts })
+        Ok(Decoding { tail, moved, stall, restore, decode, script, counts })
     }
 
     /// Whether the reading thread has ended, which before the end of the file means a failure.
@@ -64,6 +84,9 @@ impl Decoding {
 
     /// The rows of the payload; it must be written and its end told.
     pub async fn counts(&mut self, context: &Context<'_>) -> Result<Counts> {
+        let moved = self.moved.clone();
+        let moving = Moving::new(context.control, VERIFYING, &moved, self.stall);
+        let context = &Context { control: &moving, ..*context };
         let received = until(context.control, || match self.counts.try_recv() {
             Ok(counts) => Ok(Some(Some(counts))),
             Err(TryRecvError::Disconnected) => Ok(Some(None)),
@@ -81,9 +104,11 @@ impl Decoding {
 
     /// Size and hash of the whole file, once the writer has finished it.
     pub async fn finish(mut self, context: &Context<'_>) -> Result<ReadBack> {
+        let moved = self.moved.clone();
+        let moving = Moving::new(context.control, VERIFYING, &moved, self.stall);
         let handle = self.decode.take();
         let handle = handle.ok_or_else(|| Failure::new(Class::Internal, "nothing was read"))?;
-        joined(context.control, handle).await
+        joined(&moving, handle).await
     }
 
     /// How pg_restore ended, when there is one.

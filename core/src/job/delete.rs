@@ -25,6 +25,13 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
     let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
     let history = History::open(&server, control, home).await?;
     let archive = history.archive(delete.backup).await?;
+    if matches!(archive.file_state.as_str(), "deleted" | "pruned") {
+        return Err(Failure::new(
+            Class::UndefinedObject,
+            format!("backup {} has no archive", delete.backup),
+        )
+        .detail(format!("It was {} before.", archive.file_state)));
+    }
     if archive.pinned {
         return Err(pinned(delete.backup));
     }

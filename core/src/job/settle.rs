@@ -2,6 +2,7 @@
 //! that died. The truth about a run is its row, its slot and its file together.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, Control};
@@ -163,7 +164,7 @@ pub async fn hash(context: &Context<'_>, path: &Path) -> Result<String> {
     let tail = Tail::default();
     tail.finish(size);
     let hashing = threads::spawn("pg_backup hash", move || {
-        let read = Follow::new(file, tail).finish();
+        let read = Follow::new(file, tail, Arc::default()).finish();
         read.map(|read| read.sha256).map_err(|e| Failure::io("read the archive", &e))
     })?;
     joined(context.control, hashing).await

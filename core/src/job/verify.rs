@@ -40,7 +40,7 @@ pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<
     let id = history.begin(home, &new, "running").await?;
     control.started(id);
     control.report(&Progress { phase: Phase::Verifying, ..Progress::default() });
-    match look(context, &history, &archive, verify.level).await {
+    match look(context, &history, &archive, verify).await {
         Ok((rows, None)) => {
             history.done(id).await?;
             Ok(Report { id, rows })
@@ -60,10 +60,10 @@ async fn look(
     context: &Context<'_>,
     history: &History<'_>,
     archive: &StoredArchive,
-    level: Level,
+    verify: &Verify,
 ) -> Result<Found> {
     let mut rows = Vec::new();
-    let defect = match steps(context, archive, level, &mut rows).await {
+    let defect = match steps(context, archive, verify, &mut rows).await {
         Ok(()) => None,
         Err(failure) if is_defect(&failure) => Some(failure),
         Err(failure) => return Err(failure),
@@ -73,7 +73,7 @@ async fn look(
         Some(failure) if failure.class == Class::UndefinedFile => "missing",
         Some(_) => "damaged",
     };
-    history.verified(archive.id, level.as_str(), state).await?;
+    history.verified(archive.id, verify.level.as_str(), state).await?;
     if let Some(defect) = &defect {
         let detail = format!("{}. {}", defect.message, defect.detail);
         rows.push(ReportRow::new(subject(&rows), "blocker", detail.trim_end(), &defect.hint));
@@ -95,7 +95,7 @@ fn subject(done: &[ReportRow]) -> &'static str {
 async fn steps(
     context: &Context<'_>,
     archive: &StoredArchive,
-    level: Level,
+    verify: &Verify,
     rows: &mut Vec<ReportRow>,
 ) -> Result<()> {
     if matches!(archive.file_state.as_str(), "deleted" | "pruned") {
@@ -117,10 +117,11 @@ async fn steps(
             .detail(format!("Its SHA-256 is {sha256}, recorded is {}.", archive.sha256)));
     }
     rows.push(ReportRow::ok("sha256", sha256));
-    if level >= Level::List {
+    if verify.level >= Level::List {
         let manifest = list(context, &path, rows).await?;
-        if level >= Level::Read {
-            read(context, &path, &manifest, rows).await?;
+        if verify.level >= Level::Read {
+            let stall = Duration::from_millis(verify.limits.stall);
+            read(context, &path, &manifest, stall, rows).await?;
         }
     }
     Ok(())
@@ -193,11 +194,12 @@ async fn read(
     context: &Context<'_>,
     path: &Path,
     manifest: &Manifest,
+    stall: Duration,
     rows: &mut Vec<ReportRow>,
 ) -> Result<()> {
     let tail = Archive::open(path)?.tail()?;
     let custom = manifest.dump.format == "custom";
-    let mut decoding = Decoding::start(context, open_file(path)?, &tail, custom)?;
+    let mut decoding = Decoding::start(context, open_file(path)?, &tail, custom, stall)?;
     let counts = decoding.counts(context).await?;
     decoding.finish(context).await?;
     let found: u64 = match counts.data_files.is_empty() {

@@ -1,7 +1,9 @@
 //! Waiting for threads and children from the thread that runs the job: look, let the control
 //! speak, look again. Nothing here blocks.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,6 +67,63 @@ impl Control for Deadline<'_> {
         let seconds = self.limit.as_secs_f32();
         Err(Failure::new(Class::Timeout, format!("ran longer than {seconds} s"))
             .hint("Raise pg_backup.max_runtime; 0 sets no limit."))
+    }
+
+    fn report(&self, progress: &Progress) {
+        self.inner.report(progress);
+    }
+
+    fn started(&self, id: i64) {
+        self.inner.started(id);
+    }
+
+    fn waiters(&self) -> Vec<i32> {
+        self.inner.waiters()
+    }
+
+    fn unrecorded(&self) {
+        self.inner.unrecorded();
+    }
+}
+
+/// A control that also fails when a counter stands still for too long.
+pub struct Moving<'a> {
+    inner: &'a dyn Control,
+    what: &'static str,
+    counter: &'a AtomicU64,
+    seen: Cell<(u64, Instant)>,
+    limit: Duration,
+}
+
+impl<'a> Moving<'a> {
+    /// Lets `inner` speak, and fails when `counter`, the progress of `what`, does not change for
+    /// `limit`; zero is no limit.
+    pub fn new(
+        inner: &'a dyn Control,
+        what: &'static str,
+        counter: &'a AtomicU64,
+        limit: Duration,
+    ) -> Self {
+        let seen = Cell::new((counter.load(Ordering::Relaxed), Instant::now()));
+        Self { inner, what, counter, seen, limit }
+    }
+}
+
+impl Control for Moving<'_> {
+    fn proceed(&self) -> Result<()> {
+        self.inner.proceed()?;
+        let (last, since) = self.seen.get();
+        let now = self.counter.load(Ordering::Relaxed);
+        if now != last {
+            self.seen.set((now, Instant::now()));
+            return Ok(());
+        }
+        if self.limit.is_zero() || since.elapsed() < self.limit {
+            return Ok(());
+        }
+        let seconds = self.limit.as_secs_f32();
+        Err(Failure::new(Class::Timeout, format!("{} has not moved for {seconds} s", self.what))
+            .hint("Look for a stopped process or a hanging disk; see pg_backup.stall_timeout."))
     }
 
     fn report(&self, progress: &Progress) {

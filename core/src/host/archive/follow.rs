@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
@@ -33,11 +35,13 @@ pub struct Follow {
     hash: Sha256,
     fingerprint: Box<Xxh3>,
     buffer: Vec<u8>,
+    /// Counts the bytes that were read, for others to see.
+    moved: Arc<AtomicU64>,
 }
 
 impl Follow {
-    /// Follows `file` from its start, as far as `tail` says.
-    pub fn new(file: File, tail: Tail) -> Self {
+    /// Follows `file` from its start, as far as `tail` says; `moved` counts what was read.
+    pub fn new(file: File, tail: Tail, moved: Arc<AtomicU64>) -> Self {
         Self {
             file,
             tail,
@@ -45,6 +49,7 @@ impl Follow {
             hash: Sha256::new(),
             fingerprint: Box::default(),
             buffer: vec![0; CHUNK],
+            moved,
         }
     }
 
@@ -99,6 +104,7 @@ impl Follow {
         self.hash.update(&buffer[..count]);
         self.fingerprint.update(&buffer[..count]);
         self.position += count as u64;
+        self.moved.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -134,7 +140,7 @@ mod tests {
     fn the_reader_behind_the_writer_sees_every_member_and_the_same_hash() {
         let tail = Tail::default();
         let (file, mut writer) = archive(&tail);
-        let follow = Follow::new(file.reopen().unwrap(), tail.clone());
+        let follow = Follow::new(file.reopen().unwrap(), tail.clone(), Arc::default());
         let reader = std::thread::spawn(move || {
             let (mut follow, mut seen) = (follow, Vec::new());
             while let Some(span) = follow.next_member().unwrap() {
@@ -164,7 +170,7 @@ mod tests {
     fn giving_up_wakes_the_reader_and_stops_the_writer() {
         let tail = Tail::default();
         let (file, mut writer) = archive(&tail);
-        let mut follow = Follow::new(file.reopen().unwrap(), tail.clone());
+        let mut follow = Follow::new(file.reopen().unwrap(), tail.clone(), Arc::default());
         let reader = std::thread::spawn(move || follow.next_member().is_err());
         tail.abort();
         assert!(reader.join().unwrap());

@@ -137,6 +137,12 @@ const KNOWN: &[(&str, Class, &str)] = &[
         Class::ToolFailed,
         "Let pg_backup.user be a superuser, and the server's user have the rights on the files.",
     ),
+    // All that pg_dumpall says; the job's own session was let in a moment before.
+    (
+        "could not connect to database",
+        Class::Connection,
+        "The tool does not say why, the server's log does; most often max_connections is used up.",
+    ),
     ("connection to server", Class::Connection, REACH),
     ("could not connect", Class::Connection, REACH),
     ("server closed the connection", Class::Connection, BROKEN),
@@ -203,6 +209,7 @@ mod tests {
             (slots, Class::TooManyConnections, "max_connections"),
             ("FATAL:  sorry, too many clients already", Class::TooManyConnections, "max_conn"),
             (gone, Class::Connection, "pg_hba.conf"),
+            ("error: could not connect to database \"a\"", Class::Connection, "max_connections"),
             ("FATAL:  terminating connection due to administrator", Class::Connection, "again"),
             ("ERROR:  relation \"t\" does not exist", Class::ToolFailed, "dropped"),
             ("pg_dump: error: who knows", Class::ToolFailed, "server's log"),

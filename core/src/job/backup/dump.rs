@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::directory;
 use super::facts::{self, Gathered};
@@ -38,7 +39,7 @@ use crate::job::wait::{both, joined};
 /// Names that are tried when an archive of that name exists already.
 const NAME_ATTEMPTS: u32 = 10;
 /// Between two looks at the threads and children.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A complete payload in a partial archive, decoded and counted.
 pub struct Dumped {
@@ -117,7 +118,8 @@ fn start(
     let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());
     let custom = work.backup.format == Format::Custom;
     let reading = open_file(partial.path())?;
-    let decoding = Decoding::start(work.context, reading, &tail, custom)?;
+    let stall = Duration::from_millis(work.backup.limits.stall);
+    let decoding = Decoding::start(work.context, reading, &tail, custom, stall)?;
     let work_dir = work_dir(work, partial)?;
     let target = work_dir.as_ref().map(|dir| dir.path().join("dump"));
     let watch = target.as_deref().map(directory::Watched::new).transpose()?;

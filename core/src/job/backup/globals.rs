@@ -1,7 +1,9 @@
 //! Roles and tablespaces of the server, by pg_dumpall, beside the dump.
 
 use std::io::Read;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::{Work, dump::reap};
 use crate::decide::archive_spec::GLOBALS_MAX;
@@ -11,7 +13,7 @@ use crate::error::{Class, Failure, Result};
 use crate::host::child::Child;
 use crate::host::threads;
 use crate::job::tools::tool;
-use crate::job::wait::joined;
+use crate::job::wait::{Moving, joined};
 
 /// pg_dumpall under way, or nothing when it is switched off.
 pub struct Globals(Option<(Child, JoinHandle<Result<Vec<u8>>>)>);
@@ -43,7 +45,11 @@ impl Globals {
     /// The script, once pg_dumpall has ended well.
     pub async fn finish(self, work: &Work<'_>) -> Result<Option<Vec<u8>>> {
         let Some((mut child, reader)) = self.0 else { return Ok(None) };
-        let bytes = joined(work.context.control, reader).await?;
+        let stall = Duration::from_millis(work.backup.limits.stall);
+        // It writes nothing that could be counted from here: the whole of it has to be in time.
+        let still = AtomicU64::new(0);
+        let moving = Moving::new(work.context.control, "pg_dumpall", &still, stall);
+        let bytes = joined(&moving, reader).await?;
         if bytes.len() as u64 > GLOBALS_MAX {
             return Err(Failure::new(Class::ToolFailed, "pg_dumpall wrote too much")
                 .hint("Set pg_backup.globals to off, and save roles by hand."));

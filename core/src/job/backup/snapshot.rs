@@ -37,7 +37,7 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
     let session = Server::connect(access, control, &work.backup.database, &name).await?;
     let filters = Filters::new(work.backup)?;
     for _ in 0..ATTEMPTS {
-        let before = tables(work, &session, &filters).await?;
+        let before = tables(work, &session, &filters, false).await?;
         if !enough_locks(work, &session, before.len()).await? {
             return without_locks(work, session, &filters).await;
         }
@@ -54,7 +54,7 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
             }
             Err(failure) => return Err(failure),
         }
-        let after = tables(work, &session, &filters).await?;
+        let after = tables(work, &session, &filters, true).await?;
         if after.iter().all(|t| before.iter().any(|b| b.oid == t.oid)) {
             return export(work, session, after, true, Vec::new()).await;
         }
@@ -68,7 +68,7 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
 async fn without_locks(work: &Work<'_>, session: Server, filters: &Filters) -> Result<Locked> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     session.batch(work.context.control, begin).await?;
-    let tables = tables(work, &session, filters).await?;
+    let tables = tables(work, &session, filters, false).await?;
     let warning = "max_locks_per_transaction is too small to lock all tables before the snapshot: \
                    a table that is truncated while pg_dump starts can be empty in this backup";
     export(work, session, tables, false, vec![warning.to_owned()]).await
@@ -89,7 +89,12 @@ async fn export(
     Ok(Locked { session, snapshot, tables, locked_first, warnings, encoding })
 }
 
-async fn tables(work: &Work<'_>, session: &Server, filters: &Filters) -> Result<Vec<Table>> {
+async fn tables(
+    work: &Work<'_>,
+    session: &Server,
+    filters: &Filters,
+    locked: bool,
+) -> Result<Vec<Table>> {
     let rows = session
         .rows(
             work.context.control,
@@ -100,6 +105,7 @@ async fn tables(work: &Work<'_>, session: &Server, filters: &Filters) -> Result<
                 &filters.tables,
                 &filters.excluded_schemas,
                 &filters.excluded,
+                &locked,
             ],
         )
         .await?;

@@ -1,0 +1,96 @@
+//! Home databases that are not in UTF-8: what tools, callers and other databases say fits, or is
+//! made fit; it never costs a backup or the truth about one.
+
+use pg_backup_tests::{Cluster, DbError};
+
+const CREATE: &str = "SELECT backup_create()";
+/// Each has other characters that it cannot hold, and other bytes that are not valid in it.
+const ENCODINGS: [&str; 4] = ["LATIN1", "SQL_ASCII", "EUC_JP", "WIN1251"];
+const LAST: &str = "SELECT status FROM backup_history WHERE kind = 'backup' LIMIT 1";
+
+/// A cluster with the extension in a database `home` of that encoding.
+fn home(encoding: &str) -> Cluster {
+    let cluster = Cluster::start();
+    let create =
+        format!("CREATE DATABASE home TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'");
+    cluster.sql("postgres", &create);
+    cluster.sql("home", "CREATE EXTENSION pg_backup; CREATE TABLE t AS SELECT 1 AS i");
+    cluster
+}
+
+/// Clients that speak UTF-8 cannot read a message that is not; then the driver gives up.
+fn error_of(cluster: &Cluster, sql: &str) -> DbError {
+    let error = cluster.error("home", sql);
+    assert_ne!(error.sqlstate, "", "the session broke: {error}\n{}", cluster.log());
+    error
+}
+
+#[test]
+fn last_words_of_tools_never_cost_the_row_of_a_failure() {
+    for encoding in ENCODINGS {
+        let cluster = home(encoding);
+        let words = "echo 'no money: € 5, 日本, Привет' >&2";
+        cluster.use_tool("pg_dump", &format!("#!/bin/sh\n{words}\nexit 1"));
+        let error = error_of(&cluster, CREATE);
+        assert_eq!(error.sqlstate, "38000", "{encoding}: {error}");
+        assert!(error.detail.contains("no money"), "{encoding}: {error}");
+        assert_eq!(cluster.value("home", LAST), "failed", "{encoding}");
+        let detail = "SELECT error_detail LIKE 'no money: %' FROM backup_history LIMIT 1";
+        assert_eq!(cluster.value("home", detail), "t", "{encoding}");
+        assert!(!cluster.log().contains("PANIC"), "{encoding}");
+    }
+}
+
+#[test]
+fn warnings_of_tools_never_cost_a_backup() {
+    for encoding in ENCODINGS {
+        let cluster = home(encoding);
+        let words = "echo 'pg_dump: warning: no money: € 5, 日本, Привет' >&2";
+        cluster.use_tool("pg_dump", &format!("#!/bin/sh\n{words}\nexec \"$REAL\" \"$@\""));
+        cluster.sql("home", CREATE);
+        assert_eq!(cluster.value("home", LAST), "succeeded", "{encoding}");
+        let warnings = "SELECT array_to_string(warnings, '') LIKE 'no money: %' \
+                        FROM backup_history LIMIT 1";
+        assert_eq!(cluster.value("home", warnings), "t", "{encoding}");
+    }
+}
+
+#[test]
+fn names_of_other_databases_never_cost_a_backup() {
+    for encoding in ENCODINGS {
+        let cluster = home(encoding);
+        cluster.sql("postgres", "CREATE TABLE \"日本 € Ж\" AS SELECT 1 AS i; CREATE ROLE \"Ünal\"");
+        cluster.sql("home", "SELECT backup_create(database => 'postgres')");
+        assert_eq!(cluster.value("home", LAST), "succeeded", "{encoding}");
+        let tables = "SELECT jsonb_array_length(manifest -> 'tables') > 0 FROM backup_manifest";
+        assert_eq!(cluster.value("home", tables), "t", "{encoding}");
+        let id = "SELECT max(id) FROM backup_history";
+        let id = cluster.value("home", id);
+        let contents = format!("SELECT count(*) > 0 FROM backup_contents({id})");
+        assert_eq!(cluster.value("home", &contents), "t", "{encoding}");
+        let verify = format!("SELECT bool_and(ok) FROM backup_verify({id}, 'read')");
+        assert_eq!(cluster.value("home", &verify), "t", "{encoding}");
+    }
+}
+
+#[test]
+fn what_a_caller_says_is_kept_as_it_was_said() {
+    for (encoding, comment) in
+        [("LATIN1", "déjà"), ("SQL_ASCII", "déjà"), ("EUC_JP", "日本"), ("WIN1251", "Привет")]
+    {
+        let cluster = home(encoding);
+        let sql = format!("SELECT backup_create(comment => '{comment}')");
+        cluster.try_sql("home", &sql).unwrap_or_else(|error| {
+            panic!("{encoding}: {}", DbError::of(&error));
+        });
+        let kept = "SELECT comment FROM backup_history LIMIT 1";
+        assert_eq!(cluster.value("home", kept), comment, "{encoding}");
+        let table = format!("CREATE TABLE \"{comment}\" AS SELECT 1 AS i");
+        cluster.sql("home", &table);
+        let sql = format!("SELECT backup_create(tables => ARRAY['{comment}'])");
+        cluster.sql("home", &sql);
+        let tables = "SELECT manifest #>> '{tables,0,name}' FROM backup_manifest ORDER BY id DESC \
+                      LIMIT 1";
+        assert_eq!(cluster.value("home", tables), comment, "{encoding}");
+    }
+}

@@ -1,0 +1,183 @@
+//! What README.md says, held against a running server.
+//!
+//! In: README.md, whose tables stand between `<!-- name:begin -->` and `<!-- name:end -->`. Must
+//! hold: the tables are what the catalog says (a test that fails prints the text that is wanted),
+//! and the statements and commands of the README work as they stand there.
+
+use pg_backup_tests::{Cluster, bin};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const README: &str = include_str!("../../README.md");
+
+/// Functions and procedures. In brackets: arguments that are NULL where they are left out.
+const FUNCTIONS: &str = r"
+SELECT format('`%s`', p.proname),
+       regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '\mIN ', '', 'g'),
+                      '(\w+ [a-z ]+(?:\[\])?) DEFAULT NULL(?:::[a-z ]+(?:\[\])?)?', '[\1]', 'g'),
+       CASE p.prokind WHEN 'p' THEN 'procedure: CALL' ELSE pg_get_function_result(p.oid) END,
+       obj_description(p.oid, 'pg_proc')
+  FROM pg_proc p
+  JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+  JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+ WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
+ ORDER BY p.proname";
+
+const VIEWS: &str = "
+SELECT format('`%s`', c.relname),
+       (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0),
+       obj_description(c.oid, 'pg_class')
+  FROM pg_class c
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+  JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+ WHERE e.extname = 'pg_backup' AND c.relkind = 'v'
+ ORDER BY c.relname";
+
+const SETTINGS: &str = "
+SELECT format('`%s`', name), coalesce(nullif(boot_val, ''), '(empty)'), coalesce(unit, ''), context,
+       concat_ws(' ', short_desc, extra_desc)
+  FROM pg_settings WHERE name LIKE 'pg\\_backup.%' ORDER BY name";
+
+/// What stands between two marks of the README, without the marks.
+fn between(begin: &str, end: &str) -> &'static str {
+    let (_, rest) = README.split_once(begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (text, _) = rest.split_once(end).unwrap_or_else(|| panic!("no {end} after {begin}"));
+    text.trim()
+}
+
+fn assert_table(name: &str, head: &[&str], query: &str) {
+    let cluster = Cluster::start();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+    };
+    let mut wanted = vec![line(&mut head.iter().copied()), "|---".repeat(head.len()) + "|"];
+    for row in cluster.sql("postgres", query) {
+        wanted.push(line(&mut row.iter().map(|cell| cell.as_deref().unwrap_or("(no comment)"))));
+    }
+    let wanted = wanted.join("\n");
+    let found = between(&format!("<!-- {name}:begin -->"), &format!("<!-- {name}:end -->"));
+    assert!(found == wanted, "the table of {name} in README.md has to be:\n\n{wanted}\n");
+}
+
+/// The code of one language under a heading of the README, block by block.
+fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
+    let section = between(&format!("\n## {heading}\n"), "\n## ");
+    let begin = format!("```{language}\n");
+    section
+        .split(begin.as_str())
+        .skip(1)
+        .map(|rest| rest.split_once("\n```").expect("it ends").0)
+        .collect()
+}
+
+#[test]
+fn the_table_of_functions_is_what_the_catalog_says() {
+    assert_table("functions", &["Name", "Arguments", "Result", "What it does"], FUNCTIONS);
+}
+
+#[test]
+fn the_table_of_views_is_what_the_catalog_says() {
+    assert_table("views", &["Name", "Columns", "What it shows"], VIEWS);
+}
+
+#[test]
+fn the_table_of_settings_is_what_the_server_says() {
+    assert_table("settings", &["Name", "Default", "Unit", "Context", "What it is"], SETTINGS);
+}
+
+/// A database as the README's commands expect it: `shop`, with data and the extension.
+const SHOP: &str = "
+CREATE ROLE clerk;
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text, price numeric);
+INSERT INTO orders (what, price) SELECT md5(i::text), i / 7.0 FROM generate_series(1, 5000) i;
+ALTER TABLE orders OWNER TO clerk;
+CREATE VIEW dear AS SELECT * FROM orders WHERE price > 700;";
+
+/// Everything that a restore must bring back.
+const CONTENT: &str = "
+SELECT concat_ws(' ', md5(string_agg(o::text, ',' ORDER BY o.id)),
+                 (SELECT count(*) FROM dear),
+                 (SELECT tableowner FROM pg_tables WHERE tablename = 'orders'))
+  FROM orders o";
+
+fn shop() -> Cluster {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql("shop", SHOP);
+    cluster
+}
+
+#[test]
+fn the_lines_of_sql_at_the_top_do_what_they_say() {
+    let cluster = shop();
+    let sql = blocks("Ten lines of SQL", "sql")[0];
+    assert_eq!(sql.lines().count(), 10);
+    cluster.psql("shop", sql);
+    let sql = "SELECT string_agg(concat_ws(' ', kind, status, file_state), ', ' ORDER BY id) \
+               FROM backup_history";
+    assert_eq!(
+        cluster.value("shop", sql),
+        "backup succeeded deleted, backup succeeded available, verify succeeded, prune succeeded"
+    );
+}
+
+#[test]
+fn an_archive_is_restored_by_hand_as_the_readme_shows() {
+    assert_restored_by_hand("SELECT backup_create()", 0);
+}
+
+#[test]
+fn a_directory_archive_is_restored_by_hand_with_several_jobs() {
+    // With some history: what is loaded at the same time must not depend on an order.
+    let some = "SELECT backup_create() FROM generate_series(1, 4)";
+    assert_restored_by_hand(&format!("{some}; SELECT backup_create(jobs => 2)"), 1);
+}
+
+#[test]
+fn a_plain_archive_is_restored_by_hand_as_a_stream() {
+    assert_restored_by_hand("SELECT backup_create(format => 'plain')", 2);
+}
+
+#[test]
+fn an_archive_is_restored_by_hand_without_the_history() {
+    let (source, archive) = backed_up("SELECT backup_create()");
+    let fresh = Cluster::builder().fresh().start();
+    let all = blocks("Restore by hand", "sh");
+    let (prepare, _) = all[0].rsplit_once('\n').expect("it has several lines");
+    run_shell(&fresh, &archive, &format!("{prepare}\n{}", all[3]));
+    assert_eq!(fresh.value("shop_restored", CONTENT), source.value("shop", CONTENT));
+    let extensions = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_backup'";
+    assert_eq!(fresh.value("shop_restored", extensions), "0");
+}
+
+/// Backs up as `create` says, and restores with block `number` of the README on a fresh server.
+fn assert_restored_by_hand(create: &str, number: usize) {
+    let (source, archive) = backed_up(create);
+    let fresh = Cluster::builder().fresh().start();
+    run_shell(&fresh, &archive, blocks("Restore by hand", "sh")[number]);
+    assert_eq!(fresh.value("shop_restored", CONTENT), source.value("shop", CONTENT));
+}
+
+/// The shop, and the path of the newest archive that `create` has made.
+fn backed_up(create: &str) -> (Cluster, PathBuf) {
+    let source = shop();
+    source.psql("shop", &format!("CREATE EXTENSION pg_backup; {create};"));
+    let file = source.value("shop", "SELECT file FROM backup_history LIMIT 1");
+    let archive = source.backup_dir().join(file);
+    (source, archive)
+}
+
+/// Runs commands of the README as they stand there, against `cluster`.
+fn run_shell(cluster: &Cluster, archive: &Path, commands: &str) {
+    let folder = tempfile::tempdir().expect("the temporary directory is writable");
+    let socket = cluster.value("postgres", "SELECT current_setting('unix_socket_directories')");
+    let bindir = bin("psql").parent().expect("programs lie in a directory").display().to_string();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-eu", "-c", commands]).current_dir(folder.path()).env_clear();
+    shell.env("PATH", format!("{bindir}:/usr/bin:/bin")).env("LC_ALL", "C.UTF-8");
+    shell.env("PGHOST", socket).env("PGUSER", "postgres").env("archive", archive);
+    let output = shell.stdin(Stdio::null()).output().expect("there is a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}", output.status);
+}
