@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod cluster;
 mod errors;
+mod expect;
 mod fake;
 mod job;
 mod place;
@@ -25,6 +26,7 @@ pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
+pub use expect::script;
 pub use job::{Call, Hold, LIMIT, Run, names_below};
 pub use place::{bin, give_to_server};
 pub use process::{

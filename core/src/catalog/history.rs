@@ -14,10 +14,16 @@ use crate::job::context::Control;
 /// How long the history's own statements wait for a lock that somebody holds on its table.
 const LOCK_TIME: &str = "SET lock_timeout = '10s'";
 
+/// Id of a table by its quoted name; NULL when there is none.
+const OID_OF: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
+
 /// The history in one home database.
 pub struct History<'a> {
     pub server: &'a Server,
     pub control: &'a dyn Control,
+    /// Id of the table: an extension that was dropped and created again has another one, where
+    /// the same ids are other runs.
+    table: u32,
     pub(super) runs: String,
     manifests: String,
 }
@@ -52,12 +58,27 @@ impl<'a> History<'a> {
         home: &Home,
     ) -> Result<History<'a>> {
         server.batch(control, LOCK_TIME).await?;
+        let runs = qualified(&home.schema, "backup_runs");
+        let row = server.one(control, OID_OF, &[&runs]).await?;
+        let table = row.get::<_, Option<u32>>(0).ok_or_else(|| {
+            history_failure(Failure::new(Class::UndefinedObject, format!("{runs} is not there")))
+        })?;
         Ok(History {
             server,
             control,
-            runs: qualified(&home.schema, "backup_runs"),
+            table,
+            runs,
             manifests: qualified(&home.schema, "backup_manifests"),
         })
+    }
+
+    /// The same history through another session in the same database.
+    pub fn with_server<'b>(&self, server: &'b Server) -> History<'b>
+    where
+        'a: 'b,
+    {
+        let (runs, manifests) = (self.runs.clone(), self.manifests.clone());
+        History { server, control: self.control, table: self.table, runs, manifests }
     }
 
     /// The same history for somebody whose waits another control looks after.
@@ -66,7 +87,7 @@ impl<'a> History<'a> {
         'a: 'b,
     {
         let (runs, manifests) = (self.runs.clone(), self.manifests.clone());
-        History { server: self.server, control, runs, manifests }
+        History { server: self.server, control, table: self.table, runs, manifests }
     }
 
     /// A row for a run that begins: a new one, or the one that a caller who did not wait has left
@@ -120,9 +141,10 @@ impl<'a> History<'a> {
             .unwrap_or_else(|_| facts.manifest.clone());
         let sql = format!(
             "WITH run AS (UPDATE {} SET status = 'verifying', file = $2, size_bytes = $3, \
-             database_size_bytes = $4, sha256 = $5, warnings = $6 WHERE id = $1 RETURNING id) \
+             database_size_bytes = $4, sha256 = $5, warnings = $6 \
+             WHERE id = $1 AND tableoid = {} RETURNING id) \
              INSERT INTO {} (id, manifest) SELECT id, $7 FROM run",
-            self.runs, self.manifests
+            self.runs, self.table, self.manifests
         );
         let count = self
             .server
@@ -149,8 +171,9 @@ impl<'a> History<'a> {
         let sql = format!(
             "UPDATE {} SET status = 'succeeded', file_state = 'available', \
              finished_at = pg_catalog.clock_timestamp(), \
-             verified_at = pg_catalog.clock_timestamp(), verify_level = $2 WHERE id = $1",
-            self.runs
+             verified_at = pg_catalog.clock_timestamp(), verify_level = $2 \
+             WHERE id = $1 AND tableoid = {}",
+            self.runs, self.table
         );
         let count = self.server.execute(self.control, &sql, &[&id, &verify_level]).await;
         self.touched(id, count.map_err(history_failure)?)
@@ -163,14 +186,15 @@ impl<'a> History<'a> {
 
     async fn ended_as(&self, id: i64, status: &str, failure: &Failure, fit: Fit) -> Result<()> {
         let sql = format!(
-            "WITH gone AS (DELETE FROM {} WHERE id = $1) \
-             UPDATE {} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
+            "WITH gone AS (DELETE FROM {0} WHERE id = $1 AND EXISTS \
+             (SELECT FROM {1} r WHERE r.id = $1 AND r.tableoid = {2})) \
+             UPDATE {1} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
              error = $3, error_detail = nullif($4, ''), error_hint = nullif($5, ''), \
              file = CASE WHEN kind = 'backup' THEN NULL ELSE file END, \
              sha256 = CASE WHEN kind = 'backup' THEN NULL ELSE sha256 END, \
              size_bytes = CASE WHEN kind = 'backup' THEN NULL ELSE size_bytes END \
-             WHERE id = $1",
-            self.manifests, self.runs
+             WHERE id = $1 AND tableoid = {2}",
+            self.manifests, self.runs, self.table
         );
         let message = match failure.class {
             Class::Concurrent => "concurrent",
@@ -203,8 +227,8 @@ impl<'a> History<'a> {
     pub async fn done(&self, id: i64) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = 'succeeded', finished_at = pg_catalog.clock_timestamp() \
-             WHERE id = $1",
-            self.runs
+             WHERE id = $1 AND tableoid = {}",
+            self.runs, self.table
         );
         let count = self.server.execute(self.control, &sql, &[&id]).await;
         self.touched(id, count.map_err(history_failure)?)

@@ -14,7 +14,8 @@ use super::settings::Access;
 /// Server settings that a role or a database may have set against a dump, put back
 /// (facts measured with `ALTER ROLE … SET`). A client that dies is noticed within a second.
 const SESSION: &str = "-c statement_timeout=0 -c lock_timeout=0 \
-    -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off \
+    -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 \
+    -c default_transaction_read_only=off -c track_activities=on \
     -c role=none -c client_connection_check_interval=1s";
 
 /// Environment of a tool that connects to `database` and shows up as `application`.
@@ -90,12 +91,15 @@ pub fn pg_dump(
     args
 }
 
-/// Arguments of pg_dumpall for roles and tablespaces, through `connect_database`.
+/// Arguments of pg_dumpall for roles and tablespaces, through `connect_database`. It knows no
+/// PGDATABASE and reads a name with `=` as conninfo, so conninfo is what it gets, quoted by libpq's
+/// rules.
 pub fn pg_dumpall(globals: Globals, connect_database: &str) -> Vec<OsString> {
+    let quoted = connect_database.replace('\\', r"\\").replace('\'', r"\'");
     let mut args: Vec<OsString> = vec![
         "--globals-only".into(),
         "--no-password".into(),
-        format!("--database={connect_database}").into(),
+        format!("--database=dbname='{quoted}'").into(),
     ];
     if globals == Globals::WithoutPasswords {
         args.push("--no-role-passwords".into());
@@ -186,5 +190,9 @@ mod tests {
                 .contains(&"--no-role-passwords")
         );
         assert!(!strings(&pg_dumpall(Globals::On, "postgres")).contains(&"--no-role-passwords"));
+        assert!(
+            strings(&pg_dumpall(Globals::On, r"it's a=b\"))
+                .contains(&r"--database=dbname='it\'s a=b\\'")
+        );
     }
 }

@@ -9,6 +9,10 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use std::any::Any;
 use std::thread::{Builder, JoinHandle};
 
+/// Memory for each thread's stack, bytes: the default of Rust's library, said outright because it
+/// would else listen to RUST_MIN_STACK, and a small value there ends the whole server.
+const STACK: usize = 2 << 20;
+
 /// Starts a thread that no signal is delivered to. Its name is cut by the kernel after 15 bytes.
 ///
 /// Errors: `LimitExceeded` when the system gives no thread, `Internal` when the mask cannot be
@@ -21,7 +25,7 @@ pub fn spawn<T: Send + 'static>(
         return Err(Failure::new(Class::Internal, "a thread's name contains a NUL byte"));
     }
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(mask_failure)?;
-    let spawned = Builder::new().name(name.to_owned()).spawn(f);
+    let spawned = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(f);
     before.thread_set_mask().map_err(mask_failure)?;
     spawned.map_err(|e| {
         Failure::new(Class::LimitExceeded, format!("could not start thread \"{name}\": {e}"))

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, Control};
+use super::context::Context;
 use super::wait::{LastWords, joined};
 use crate::catalog::history::{History, NewRun, Unfinished};
 use crate::decide::request::{Home, Task};
@@ -42,13 +42,14 @@ pub async fn record(
 ) -> Failure {
     let control = LastWords::new(context.control, LAST_WORDS);
     let status = status_of(&failure);
-    let mut told = tell(history.server, &control, home, id, status, &failure).await;
+    let same = history.with_control(&control);
+    let mut told = same.ended(id, status, &failure).await;
     if matches!(&told, Err(untold) if untold.class == Class::Cancelled) {
         // Our own cancel request came late and hit this statement.
-        told = tell(history.server, &control, home, id, status, &failure).await;
+        told = same.ended(id, status, &failure).await;
     }
     if history.server.is_closed() && told.is_err() {
-        told = again(context, &control, home, id, status, &failure).await;
+        told = again(context, &same, home, id, &failure).await;
     }
     match told {
         Ok(()) => failure,
@@ -56,28 +57,18 @@ pub async fn record(
     }
 }
 
-async fn tell(
-    server: &Server,
-    control: &dyn Control,
-    home: &Home,
-    id: i64,
-    status: &str,
-    failure: &Failure,
-) -> Result<()> {
-    History::open(server, control, home).await?.ended(id, status, failure).await
-}
-
+/// The same through a new session.
 async fn again(
     context: &Context<'_>,
-    control: &dyn Control,
+    history: &History<'_>,
     home: &Home,
     id: i64,
-    status: &str,
     failure: &Failure,
 ) -> Result<()> {
     let access = &context.settings.access;
+    let control = history.control;
     let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
-    tell(&server, control, home, id, status, failure).await
+    history.with_server(&server).ended(id, status_of(failure), failure).await
 }
 
 fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> Failure {

@@ -61,7 +61,7 @@ pub async fn output(
             }
         }
     })?;
-    let outcome = ended(context, &mut child, SMALL_TOOL_TIME).await?;
+    let outcome = ended(context, tool.name, &mut child, SMALL_TOOL_TIME).await?;
     let bytes = threads::join(reader)??;
     threads::join(feeder)?;
     if !outcome.success() {
@@ -76,9 +76,10 @@ pub async fn output(
     Ok(bytes)
 }
 
-/// Waits for the end of a child, at most `limit`.
+/// Waits for the end of the child `name`, at most `limit`.
 pub async fn ended(
     context: &Context<'_>,
+    name: &str,
     child: &mut Child,
     limit: Duration,
 ) -> Result<crate::host::child::Outcome> {
@@ -86,7 +87,9 @@ pub async fn ended(
     until(context.control, || match child.try_wait()? {
         Some(outcome) => Ok(Some(outcome)),
         None if started.elapsed() >= limit => {
-            Err(Failure::new(Class::Timeout, format!("a tool did not end within {limit:?}")))
+            let seconds = limit.as_secs();
+            Err(Failure::new(Class::Timeout, format!("{name} did not end within {seconds} s"))
+                .hint("Try it by hand: pg_backup.bin_directory says where it is."))
         }
         None => Ok(None),
     })

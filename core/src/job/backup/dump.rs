@@ -27,7 +27,7 @@ use crate::error::{Class, Failure, Result};
 use crate::host::archive::reader::open_file;
 use crate::host::archive::tail::{Tail, is_given_up};
 use crate::host::archive::writer::ArchiveWriter;
-use crate::host::child::{Child, Outcome, Stdout, Tool};
+use crate::host::child::{Child, Ended, Outcome, Stdout, Tool};
 use crate::host::dir::BackupDir;
 use crate::host::partial::{Partial, WorkDir};
 use crate::host::threads;
@@ -207,7 +207,11 @@ async fn dump_failure(work: &Work<'_>, running: &mut Running, outcome: &Outcome)
         Err(failure) => failure,
         Ok(()) => return own,
     };
-    if is_given_up(&reason) { own } else { reason }
+    // A dump that is cut because pg_dump died is no news. That pg_dump died of its closed pipe is
+    // none either.
+    let of_the_pipe = outcome.ended == Ended::Signal(nix::libc::SIGPIPE);
+    let is_own = is_given_up(&reason) || (reason.class == Class::Damaged && !of_the_pipe);
+    if is_own { own } else { reason }
 }
 
 /// The archive was given up: by the side that writes it, or by the one that reads it back. The
@@ -254,7 +258,7 @@ async fn contents(
     }
 }
 
-/// Waits for a child that has nothing more to do.
+/// Waits for a pg_dumpall that has nothing more to say.
 pub async fn reap(work: &Work<'_>, child: &mut Child) -> Result<Outcome> {
-    ended(work.context, child, SMALL_TOOL_TIME).await
+    ended(work.context, "pg_dumpall", child, SMALL_TOOL_TIME).await
 }
