@@ -51,6 +51,7 @@ pub fn log_warning(failure: Failure) {
 }
 
 fn report(failure: Failure) -> ErrorReport {
+    let failure = if crate::pg::takes_utf8() { failure } else { in_ascii(failure) };
     let report = ErrorReport::new(sqlstate(failure.class), failure.message, "pg_backup");
     let report = match failure.detail {
         detail if detail.is_empty() => report,
@@ -59,5 +60,16 @@ fn report(failure: Failure) -> ErrorReport {
     match failure.hint {
         hint if hint.is_empty() => report,
         hint => report.set_hint(hint),
+    }
+}
+
+/// What the database's encoding may not hold would replace this error by one about itself.
+fn in_ascii(failure: Failure) -> Failure {
+    let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "?");
+    Failure {
+        class: failure.class,
+        message: ascii(&failure.message),
+        detail: ascii(&failure.detail),
+        hint: ascii(&failure.hint),
     }
 }

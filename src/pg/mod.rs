@@ -18,7 +18,7 @@ pub use process::{
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
     in_recovery, is_preloading, is_superuser, my_pid, now_micros, port, socket_directory,
-    system_identifier, timestamp,
+    system_identifier, takes_utf8, timestamp,
 };
 pub use spawn::harden;
 pub use transaction::{

@@ -22,6 +22,13 @@ pub(super) unsafe fn text_of(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
+/// Whether UTF-8 can be said as it is in this session's database.
+pub fn takes_utf8() -> bool {
+    // SAFETY: reads state of this process.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    [pg_sys::pg_enc::PG_UTF8, pg_sys::pg_enc::PG_SQL_ASCII].contains(&(encoding as u32))
+}
+
 /// Whether the library is being loaded by `shared_preload_libraries`.
 pub fn is_preloading() -> bool {
     // SAFETY: a flag that only the main thread of this process writes.

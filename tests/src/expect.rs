@@ -5,7 +5,7 @@
 
 use crate::client::Rows;
 use crate::place::bin;
-use crate::{Cluster, Run};
+use crate::{Cluster, DbError, Run};
 use std::path::Path;
 use std::process::Command;
 
@@ -26,6 +26,38 @@ SELECT c.oid::regclass FROM pg_class c JOIN pg_depend d ON d.objid = c.oid
  WHERE e.extname = 'pg_backup' AND c.relkind = 'v' AND d.classid = 'pg_class'::regclass
  ORDER BY c.relname";
 
+/// What the text of a dump could show of settings: floats, bytes, intervals, escapes, characters
+/// beyond ASCII, NULL in arrays, row security, bounds of partitions, a large object.
+pub const CONTENT: &str = r"
+SET client_encoding = 'UTF8';
+CREATE TABLE t AS SELECT i, 'größe ' || i AS name, i / 3.0::float8 AS f, '\x00ff'::bytea AS b,
+       make_interval(days => i, secs => 1.5) AS span, ARRAY[NULL, 'NULL', E'a\\b'] AS list,
+       date '2020-02-01' + i AS day FROM generate_series(1, 300) i;
+CREATE TABLE p (day date DEFAULT '2020-03-04', i int CHECK (i = NULL OR i > 0))
+       PARTITION BY RANGE (day);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-03-04') TO ('2021-04-03');
+INSERT INTO p VALUES ('2020-12-11', 1);
+CREATE TABLE guarded (i int);
+INSERT INTO guarded VALUES (1), (2);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+ALTER TABLE guarded FORCE ROW LEVEL SECURITY;
+CREATE POLICY none ON guarded USING (false);
+CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'back\slash ''quote''' $$;
+CREATE VIEW v AS SELECT E'a\\b\'c' AS x, lower(name) = 'x' AS y FROM t;
+SELECT lo_from_bytea(0, 'large');
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.never(text, text) RETURNS boolean LANGUAGE plpgsql
+       AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.array_to_string(anyarray, text) RETURNS text LANGUAGE plpgsql
+       AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql
+       AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR evil.~ (FUNCTION = evil.never, LEFTARG = text, RIGHTARG = text);
+CREATE TABLE evil.pg_class AS SELECT 1 AS oid;
+CREATE TYPE evil.text AS (x int);";
+
 fn first_column(rows: Rows) -> Vec<String> {
     rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
 }
@@ -43,6 +75,29 @@ impl Cluster {
         let views = first_column(self.sql(database, VIEWS));
         assert!(views.len() > 2, "{views:?}");
         views
+    }
+
+    /// The SQL script in the archive of a new backup of `app`, made by the superuser `boss`.
+    pub fn script_of_backup(&self, options: &str) -> String {
+        let made = self.backup_as_boss(options);
+        made.unwrap_or_else(|error| panic!("{options}: {error}"));
+        let script = self.script(&self.last_backup());
+        assert!(script.lines().count() > 300, "a dump of {} bytes", script.len());
+        script
+    }
+
+    /// A backup of `app`, asked for by the superuser `boss`.
+    pub fn backup_as_boss(&self, options: &str) -> Result<(), DbError> {
+        let sql = format!("SELECT backup_create(database => 'app'{options})");
+        let done = self.connect_as("postgres", "boss").batch_execute(&sql);
+        done.map_err(|error| DbError::of(&error))
+    }
+
+    /// A database `app` with [`CONTENT`], a superuser `boss`, and a role `weak`.
+    pub fn make_content(&self) {
+        let roles = "CREATE DATABASE app; CREATE ROLE weak; CREATE ROLE boss SUPERUSER LOGIN";
+        self.psql("postgres", roles);
+        self.psql("app", CONTENT);
     }
 
     /// The dump in the archive of a run, as the SQL script that stock tools make of it. Two dumps
@@ -69,4 +124,13 @@ pub fn script(archive: &Path) -> String {
     text.lines()
         .filter(|line| !line.contains("restrict"))
         .fold(String::new(), |all, line| all + line + "\n")
+}
+
+/// Panics with the first line that differs.
+pub fn assert_same_text(found: &str, wanted: &str, what: &str) {
+    let pair = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+    if let Some((found, wanted)) = pair {
+        panic!("{what}:\n  found: {found}\n wanted: {wanted}");
+    }
+    assert_eq!(found.lines().count(), wanted.lines().count(), "{what}: lines");
 }

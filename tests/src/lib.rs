@@ -26,7 +26,7 @@ pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
-pub use expect::script;
+pub use expect::{CONTENT, assert_same_text, script};
 pub use job::{Call, Hold, LIMIT, Run, names_below};
 pub use place::{bin, give_to_server};
 pub use process::{

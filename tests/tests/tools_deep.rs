@@ -149,11 +149,11 @@ fn a_dump_that_is_cut_never_succeeds_in_any_codec() {
         "format => 'plain', compression => 'gzip:6'",
     ] {
         let size = length_of_dump(&cluster, &copy, options);
-        let near_the_end = [1, 2, 4, 8, 9, 20, 60, 150, 200].map(|end| size - end);
+        let near_the_end = [1, 2, 9, 60, 200].map(|end| size - end);
         // The last newline of a script may go: nothing is lost with it.
         let harmless =
             |cut: &usize| options.contains("plain', compression => 'z") && *cut == size - 1;
-        let cuts = near_the_end.into_iter().chain([0, 5, size / 2]).filter(|cut| !harmless(cut));
+        let cuts = near_the_end.into_iter().chain([5, size / 2]).filter(|cut| !harmless(cut));
         for cut in cuts {
             cluster.use_tool("pg_dump", &format!("#!/bin/sh\n\"$REAL\" \"$@\" | head -c {cut}"));
             let error = cluster.error("postgres", &format!("SELECT backup_create({options})"));

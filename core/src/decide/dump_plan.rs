@@ -12,11 +12,12 @@ use super::request::{Backup, Globals};
 use super::settings::Access;
 
 /// Server settings that a role or a database may have set against a dump, put back
-/// (facts measured with `ALTER ROLE … SET`). A client that dies is noticed within a second.
+/// (facts measured with `ALTER ROLE … SET`). pg_dump writes strings as its session reads them.
+/// A client that dies is noticed within a second.
 const SESSION: &str = "-c statement_timeout=0 -c lock_timeout=0 \
     -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 \
     -c default_transaction_read_only=off -c track_activities=on \
-    -c role=none -c client_connection_check_interval=1s";
+    -c standard_conforming_strings=on -c role=none -c client_connection_check_interval=1s";
 
 /// Environment of a tool that connects to `database` and shows up as `application`.
 pub fn environment(
