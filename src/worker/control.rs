@@ -3,7 +3,7 @@
 
 use pg_backup_core::decide::progress::Progress;
 use pg_backup_core::error::{Class, Failure, Result};
-use pg_backup_core::job::context::Control;
+use pg_backup_core::host::control::Control;
 
 use super::slots::{self, Ticket};
 use crate::pg::{self, Stop};

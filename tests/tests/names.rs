@@ -1,6 +1,7 @@
 //! Hostile names and settings: each database backs up as itself, and nothing gets outside.
 
-use pg_backup_tests::{Cluster, names_below};
+use pg_backup_tests::{Cluster, give_to_server, names_below};
+use std::os::unix::fs::PermissionsExt;
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -67,7 +68,7 @@ fn databases_with_hostile_names_are_backed_up_as_themselves() {
 #[test]
 fn the_extension_works_in_a_database_and_a_schema_with_hostile_names() {
     let cluster = Cluster::start();
-    let (database, schema) = ("ho\"me='x'", "Back Up; (x), [y]");
+    let (database, schema) = ("ho\"me='x'", "Back Up; (x), [y] 100%s %I");
     cluster.sql("postgres", &format!("CREATE DATABASE {}", quoted(database)));
     cluster.sql(
         database,
@@ -93,6 +94,96 @@ fn the_extension_works_in_a_database_and_a_schema_with_hostile_names() {
     }
     let states = format!("SELECT string_agg(status, ' ' ORDER BY id) FROM {s}.backup_history");
     assert_eq!(cluster.value(database, &states), "succeeded succeeded succeeded succeeded");
+}
+
+#[test]
+fn a_schema_that_scripts_cannot_quote_is_refused_by_the_server() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE other");
+    for name in ["it's", "say \"hi\"", "back\\slash", "do$lar"] {
+        cluster.sql("other", &format!("CREATE SCHEMA {}", quoted(name)));
+        let sql = format!("CREATE EXTENSION pg_backup SCHEMA {}", quoted(name));
+        let error = cluster.error("other", &sql);
+        assert!(error.message.contains("schema"), "{name}: {error}");
+        assert_eq!(error.sqlstate, "22P02", "{name}: {error}");
+    }
+    cluster.sql("other", "CREATE EXTENSION pg_backup; SELECT 1");
+}
+
+#[test]
+fn a_database_with_a_hostile_name_can_be_the_home_of_its_own_backups() {
+    let cluster = Cluster::start();
+    for name in ["--help", "a\nb", "back\\slash", "dbname=postgres", "postgres://evil/x", "größe"]
+    {
+        cluster.sql("postgres", &format!("CREATE DATABASE {}", quoted(name)));
+        cluster.sql(name, "CREATE EXTENSION pg_backup; CREATE TABLE marker AS SELECT 'here' AS x");
+        for options in ["jobs => 2", "wait => false"] {
+            let id = cluster.value(name, &format!("SELECT backup_create({options})"));
+            let waited = cluster.value(name, &format!("SELECT backup_wait({id})"));
+            assert_eq!(waited, "succeeded", "{name} {options}");
+            let tables =
+                format!("SELECT count(*) FROM backup_contents({id}) WHERE name = 'marker'");
+            assert_ne!(cluster.value(name, &tables), "0", "{name} {options}");
+            let good = format!("SELECT bool_and(ok) FROM backup_verify({id}, 'read')");
+            assert_eq!(cluster.value(name, &good), "t", "{name} {options}");
+            let found =
+                format!("SELECT backup_find(file) = {id} FROM backup_history WHERE id = {id}");
+            assert_eq!(cluster.value(name, &found), "t", "{name} {options}");
+            cluster.sql(name, &format!("CALL backup_delete({id})"));
+        }
+    }
+    let archives = names_below(&cluster.backup_dir());
+    assert!(!archives.iter().any(|file| file.ends_with(".zip")), "{archives:?}");
+    cluster.assert_nothing_left();
+}
+
+#[test]
+fn hostile_comments_and_callers_are_kept_as_they_are() {
+    let cluster = Cluster::start();
+    let role = "o'p \"x\"; DROP TABLE t\n日本";
+    cluster.sql("postgres", &format!("CREATE ROLE {} SUPERUSER LOGIN", quoted(role)));
+    let mut caller = cluster.connect_as("postgres", role);
+    let long = "ü".repeat(1000);
+    for comment in ["'; DROP TABLE x; --", "a\nb\t\"c\" \\ {json}", "\u{1}\u{1f600} %s $1", &long] {
+        let id: i64 = caller.query_one("SELECT backup_create($1)", &[&comment]).unwrap().get(0);
+        let sql = "SELECT comment, requested_by FROM backup_history WHERE id = $1";
+        let row = caller.query_one(sql, &[&id]).unwrap();
+        assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (comment, role));
+    }
+    cluster.assert_clean();
+    drop(caller);
+}
+
+#[test]
+fn a_comment_that_does_not_fit_is_refused() {
+    let cluster = Cluster::start();
+    let sql = "SELECT backup_create(repeat('x', 1000000))";
+    let error = cluster.error("postgres", sql);
+    assert!(["54000", "53400", "22023"].contains(&error.sqlstate.as_str()), "{error}");
+    assert!(!error.hint.is_empty(), "{error}");
+    cluster.assert_nothing_left();
+    cluster.assert_next_backup_works();
+}
+
+#[test]
+fn a_directory_with_a_hostile_name_holds_archives_like_any_other() {
+    let cluster = Cluster::start();
+    let place = cluster.make_dir("places");
+    for name in ["-rf *", "it's a \"b\"", "$(reboot);", "größe", "%s%n"] {
+        let directory = place.join(name);
+        std::fs::create_dir(&directory).unwrap();
+        give_to_server(&directory);
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let shown = directory.display().to_string().replace('\'', "''");
+        cluster.set("pg_backup.directory", &shown);
+        for options in ["", "jobs => 2"] {
+            let id = cluster.value("postgres", &format!("SELECT backup_create({options})"));
+            let good = format!("SELECT bool_and(ok) FROM backup_verify({id}, 'read')");
+            assert_eq!(cluster.value("postgres", &good), "t", "{name} {options}");
+        }
+        let count = names_below(&directory).iter().filter(|file| file.ends_with(".zip")).count();
+        assert_eq!(count, 2, "{name}");
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 use nix::sys::signal::Signal;
 use pg_backup_tests::{
-    Call, Cluster, LIMIT, Mode, STOPPED, command_line, processes_with, signal, wait_for, wait_until,
+    Call, Cluster, LIMIT, Mode, STOPPED, bin, command_line, is_alive, processes_with, signal,
+    wait_for, wait_until,
 };
+use std::fs;
 
 const CREATE: &str = "SELECT backup_create()";
 
@@ -81,39 +83,48 @@ fn stuck_tool(tool: &str) {
     }
 }
 
+/// A real pg_dump, with somebody beside it who stops its two workers as soon as they are there.
+const HELD: &str = "#!/bin/bash
+hold() {
+    while read -r pids < /proc/$$/task/$$/children && set -- $pids && [ $# -lt 3 ]; do :; done
+    for pid; do [ $pid = $BASHPID ] || kill -STOP $pid; done
+}
+case \"$*\" in *--jobs=2*) hold & esac
+exec \"$REAL\" \"$@\"";
+
+/// A parallel dump whose workers are stopped in the middle: the call, the leader, the workers.
+fn parallel_dump(cluster: &Cluster) -> (Call, i32, Vec<i32>) {
+    cluster.use_tool("pg_dump", HELD);
+    let sql = "SELECT backup_create(database => 'app', jobs => 2, compression => 'none')";
+    let call = cluster.call("postgres", sql);
+    let is_stopped = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(") T ")
+    };
+    let (workers, leader) = wait_for("pg_dump with two workers", LIMIT, || {
+        let real = bin("pg_dump").display().to_string();
+        let family = tools(cluster, "--jobs=2").into_iter();
+        let family = family.filter(|pid| command_line(*pid).starts_with(&real));
+        let (workers, others): (Vec<i32>, Vec<i32>) = family.partition(is_stopped);
+        (workers.len() == 2).then_some((workers, others))
+    });
+    assert_eq!(leader.len(), 1);
+    (call, leader[0], workers)
+}
+
 #[test]
 fn the_workers_of_a_parallel_dump_go_with_it() {
     let mut cluster = Cluster::start();
-    cluster.fill("app", 2, 16);
-    let sql = "SELECT backup_create(database => 'app', jobs => 2, compression => 'none')";
+    cluster.fill("app", 2, 1);
     for (fault, status) in FAULTS {
-        let call = cluster.call("postgres", sql);
-        let family = wait_for("pg_dump with two workers", LIMIT, || {
-            let family = tools(&cluster, "--jobs=2");
-            (family.len() == 3).then_some(family)
+        let (call, leader, workers) = parallel_dump(&cluster);
+        // Their leader is killed with the runner. They see it when they can: a stopped one cannot.
+        let waker = std::thread::spawn(move || {
+            wait_until("the leader's end", LIMIT, || !is_alive(leader));
+            workers.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
         });
-        // Held in the middle of their tables. A fault that asks ends them all the same.
-        let each = |what| family.iter().for_each(|pid| signal(*pid, what));
-        each(Signal::SIGSTOP);
-        let asks = ["cancel", "terminate"].contains(&fault);
-        if asks {
-            happen(&mut cluster, call, fault);
-        } else {
-            let waker = std::thread::spawn({
-                let (family, postmaster) = (family.clone(), cluster.pid());
-                let kills = fault == "kill";
-                move || {
-                    // The leader is killed with its parent; workers see it when they go on.
-                    wait_until("the leader's end", LIMIT, || {
-                        family.iter().any(|pid| !pg_backup_tests::is_alive(*pid))
-                            || (!kills && !pg_backup_tests::is_alive(postmaster))
-                    });
-                    family.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
-                }
-            });
-            happen(&mut cluster, call, fault);
-            waker.join().unwrap();
-        }
+        happen(&mut cluster, call, fault);
+        waker.join().unwrap();
         cluster.assert_survived(status);
     }
 }
@@ -121,17 +132,9 @@ fn the_workers_of_a_parallel_dump_go_with_it() {
 #[test]
 fn a_leader_of_a_parallel_dump_that_is_killed_takes_its_workers_along() {
     let cluster = Cluster::start();
-    cluster.fill("app", 2, 16);
-    let sql = "SELECT backup_create(database => 'app', jobs => 2, compression => 'none')";
-    let call = cluster.call("postgres", sql);
-    let family = wait_for("pg_dump with two workers", LIMIT, || {
-        let family = tools(&cluster, "--jobs=2");
-        (family.len() == 3).then_some(family)
-    });
-    family.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
-    // Process ids grow, but may begin anew: the leader is the one whose children the others are.
-    let leader = family.iter().find(|pid| pg_backup_tests::children_of(**pid).len() == 2);
-    signal(*leader.expect("one of them is the leader"), Signal::SIGKILL);
+    cluster.fill("app", 2, 1);
+    let (call, leader, _) = parallel_dump(&cluster);
+    signal(leader, Signal::SIGKILL);
     let error = call.error();
     assert!(error.message.contains("pg_dump was ended by signal 9"), "{error}");
     cluster.assert_survived("failed");

@@ -15,6 +15,7 @@ const POISON: [&str; 30] = [
     "default_transaction_deferrable = on",
     "role = weak",
     "client_encoding = 'LATIN1'",
+    //CMM
     "client_min_messages = 'debug5'",
     "search_path = evil, pg_catalog",
     "row_security = on",

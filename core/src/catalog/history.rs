@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::qualified;
 use crate::decide::request::Home;
 use crate::error::{Class, Failure, Result};
+use crate::host::control::Control;
 use crate::host::server::Server;
-use crate::job::context::Control;
 
 /// How long the history's own statements wait for a lock that somebody holds on its table.
 const LOCK_TIME: &str = "SET lock_timeout = '10s'";

@@ -13,8 +13,8 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 use crate::decide::dump_plan::session_options;
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
+use crate::host::control::Control;
 use crate::host::{passfile, sql_error};
-use crate::job::context::Control;
 
 /// How often a wait looks up.
 pub const TICK: Duration = Duration::from_millis(50);

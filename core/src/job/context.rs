@@ -1,26 +1,8 @@
-//! What a job gets from whoever hosts it: settings, a way to harden children, and a control that
-//! says whether to go on and takes progress. The extension hosts jobs in a worker; tests host
-//! them with a control of their own.
+//! What a job gets from whoever hosts it: settings, a way to harden children, and a control.
 
-use crate::decide::progress::Progress;
 use crate::decide::settings::Settings;
-use crate::error::Result;
 use crate::host::child::Harden;
-
-/// The host's side of a job.
-pub trait Control {
-    /// Err when the job has to stop: cancelled, shutting down. Called at least every
-    /// [`crate::host::server::TICK`] from the thread that runs the job; must not block.
-    fn proceed(&self) -> Result<()>;
-    /// Shows progress to others. Cheap.
-    fn report(&self, progress: &Progress);
-    /// The run's row exists and has this id.
-    fn started(&self, id: i64);
-    /// Process ids of the sessions that wait for this job.
-    fn waiters(&self) -> Vec<i32>;
-    /// The run ended, but its row could not be told: the host has to see to it later.
-    fn unrecorded(&self);
-}
+use crate::host::control::Control;
 
 /// Everything a job needs that is not in its request.
 #[derive(Clone, Copy)]

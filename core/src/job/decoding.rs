@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::decode::{Counts, count_script, decode};
 use super::tools::tool;
-use super::wait::{Moving, joined, until};
+use super::wait::{joined, moving, until};
 use crate::decide::copy_rows::TableRows;
 use crate::decide::dump_plan::pg_restore_script;
 use crate::error::{Class, Failure, Result};
@@ -85,8 +85,8 @@ impl Decoding {
     /// The rows of the payload; it must be written and its end told.
     pub async fn counts(&mut self, context: &Context<'_>) -> Result<Counts> {
         let moved = self.moved.clone();
-        let moving = Moving::new(context.control, VERIFYING, &moved, self.stall);
-        let context = &Context { control: &moving, ..*context };
+        let checked = moving(context.control, VERIFYING, &moved, self.stall);
+        let context = &Context { control: &checked, ..*context };
         let received = until(context.control, || match self.counts.try_recv() {
             Ok(counts) => Ok(Some(Some(counts))),
             Err(TryRecvError::Disconnected) => Ok(Some(None)),
@@ -105,10 +105,10 @@ impl Decoding {
     /// Size and hash of the whole file, once the writer has finished it.
     pub async fn finish(mut self, context: &Context<'_>) -> Result<ReadBack> {
         let moved = self.moved.clone();
-        let moving = Moving::new(context.control, VERIFYING, &moved, self.stall);
+        let checked = moving(context.control, VERIFYING, &moved, self.stall);
         let handle = self.decode.take();
         let handle = handle.ok_or_else(|| Failure::new(Class::Internal, "nothing was read"))?;
-        joined(&moving, handle).await
+        joined(&checked, handle).await
     }
 
     /// How pg_restore ended, when there is one.

@@ -1,18 +1,18 @@
 //! Deletes the archive of one backup. The row says `deleting` first and `deleted` last, so that a
 //! crash in between is finished by the launcher; the row itself stays.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::Report;
 use super::context::Context;
-use super::wait::LastWords;
+use super::wait::last_words;
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Delete, Home};
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::dir::BackupDir;
+use crate::host::removal::remove;
 use crate::host::server::Server;
 
 /// How long a deletion that was told to stop may take to come to its end.
@@ -46,7 +46,7 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
     control.started(id);
     match steps(context, &history, delete.backup, &archive.file).await {
         Ok(()) => {
-            let last_words = LastWords::new(control, FINISH_TIME);
+            let last_words = last_words(control, FINISH_TIME);
             history.with_control(&last_words).done(id).await?;
             Ok(Report { id, rows: Vec::new() })
         }
@@ -67,36 +67,12 @@ async fn steps(
         return Err(pinned(backup));
     }
     // From here on there is no way back, only an end.
-    let last_words = LastWords::new(context.control, FINISH_TIME);
+    let last_words = last_words(context.control, FINISH_TIME);
     fault::point("before_unlink");
-    unlink(&place, file)?;
+    remove(&place, file)?;
     fault::point("after_unlink");
     let told = history.with_control(&last_words).set_file_state(backup, "deleted").await;
     told.inspect_err(|_| context.control.unrecorded())
-}
-
-/// Removes an archive by its stored name and makes that durable. A file that is gone already is
-/// fine; anything that is not a regular file is left alone.
-pub fn unlink(place: &BackupDir, file: &str) -> Result<()> {
-    let path = match place.resolve(file) {
-        Err(failure) if failure.class == Class::UndefinedFile => return Ok(()),
-        other => other?,
-    };
-    let doing = || format!("delete archive \"{}\"", path.display());
-    match std::fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::io(doing(), &error)),
-        Ok(meta) if !meta.is_file() => {
-            return Err(Failure::new(Class::Io, format!("could not {}", doing()))
-                .detail("It is not a regular file, so pg_backup did not make it.")
-                .hint("Look at it and remove it by hand."));
-        }
-        Ok(_) => {}
-    }
-    std::fs::remove_file(&path).map_err(|e| Failure::io(doing(), &e))?;
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let synced = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
-    synced.map_err(|e| Failure::io(doing(), &e))
 }
 
 fn pinned(id: i64) -> Failure {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::wait::{LastWords, joined};
+use super::wait::{joined, last_words};
 use crate::catalog::history::{History, NewRun, Unfinished};
 use crate::decide::request::{Home, Task};
 use crate::decide::verify_level::Level;
@@ -15,6 +15,7 @@ use crate::host::archive::follow::Follow;
 use crate::host::archive::reader::open_file;
 use crate::host::archive::tail::Tail;
 use crate::host::dir::BackupDir;
+use crate::host::removal::remove;
 use crate::host::server::Server;
 use crate::host::threads;
 
@@ -40,7 +41,7 @@ pub async fn record(
     id: i64,
     failure: Failure,
 ) -> Failure {
-    let control = LastWords::new(context.control, LAST_WORDS);
+    let control = last_words(context.control, LAST_WORDS);
     let status = status_of(&failure);
     let same = history.with_control(&control);
     let mut told = same.ended(id, status, &failure).await;
@@ -131,7 +132,7 @@ pub async fn settle(context: &Context<'_>, home: &Home, alive: &[i64]) -> Result
     }
     if let Some(place) = &place {
         for (id, file) in history.deleting().await? {
-            super::delete::unlink(place, &file)?;
+            remove(place, &file)?;
             history.set_file_state(id, "deleted").await?;
             settled += 1;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::decoding::Decoding;
-use super::wait::Deadline;
+use super::wait::deadline;
 use super::{Report, ReportRow, contents};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
@@ -23,8 +23,8 @@ use crate::host::server::Server;
 
 /// Verifies and records it.
 pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<Report> {
-    let deadline = Deadline::new(context.control, Duration::from_millis(verify.limits.runtime));
-    let context = &Context { control: &deadline, ..*context };
+    let limited = deadline(context.control, Duration::from_millis(verify.limits.runtime));
+    let context = &Context { control: &limited, ..*context };
     let access = &context.settings.access;
     let control = context.control;
     let server = Server::connect(access, control, &home.database, "pg_backup job").await?;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::context::Control;
 use crate::decide::progress::Progress;
 use crate::error::{Class, Failure, Result};
+use crate::host::control::Control;
 use crate::host::threads;
 
 /// Between two looks: short against a dump, long against a system call.
@@ -43,30 +43,15 @@ pub async fn both<A, B>(
     tokio::try_join!(a, b)
 }
 
-/// A control with a time limit of its own.
-pub struct Deadline<'a> {
+/// A control that judges what another one says.
+pub struct Judged<'a, J> {
     inner: &'a dyn Control,
-    until: Option<Instant>,
-    limit: Duration,
+    judge: J,
 }
 
-impl<'a> Deadline<'a> {
-    /// Lets `inner` speak, and fails after `limit`; zero is no limit.
-    pub fn new(inner: &'a dyn Control, limit: Duration) -> Self {
-        let until = (!limit.is_zero()).then(|| Instant::now() + limit);
-        Self { inner, until, limit }
-    }
-}
-
-impl Control for Deadline<'_> {
+impl<J: Fn(Result<()>) -> Result<()>> Control for Judged<'_, J> {
     fn proceed(&self) -> Result<()> {
-        self.inner.proceed()?;
-        if self.until.is_none_or(|until| Instant::now() < until) {
-            return Ok(());
-        }
-        let seconds = self.limit.as_secs_f32();
-        Err(Failure::new(Class::Timeout, format!("ran longer than {seconds} s"))
-            .hint("Raise pg_backup.max_runtime; 0 sets no limit."))
+        (self.judge)(self.inner.proceed())
     }
 
     fn report(&self, progress: &Progress) {
@@ -86,99 +71,56 @@ impl Control for Deadline<'_> {
     }
 }
 
-/// A control that also fails when a counter stands still for too long.
-pub struct Moving<'a> {
+/// Lets `inner` speak, and fails after `limit`; zero is no limit.
+pub fn deadline(inner: &dyn Control, limit: Duration) -> impl Control {
+    let started = Instant::now();
+    let judge = move |said: Result<()>| {
+        said?;
+        if limit.is_zero() || started.elapsed() < limit {
+            return Ok(());
+        }
+        let seconds = limit.as_secs_f32();
+        Err(Failure::new(Class::Timeout, format!("ran longer than {seconds} s"))
+            .hint("Raise pg_backup.max_runtime; 0 sets no limit."))
+    };
+    Judged { inner, judge }
+}
+
+/// Lets `inner` speak, and fails when `counter`, the progress of `what`, does not change for
+/// `limit`; zero is no limit.
+pub fn moving<'a>(
     inner: &'a dyn Control,
     what: &'static str,
     counter: &'a AtomicU64,
-    seen: Cell<(u64, Instant)>,
     limit: Duration,
-}
-
-impl<'a> Moving<'a> {
-    /// Lets `inner` speak, and fails when `counter`, the progress of `what`, does not change for
-    /// `limit`; zero is no limit.
-    pub fn new(
-        inner: &'a dyn Control,
-        what: &'static str,
-        counter: &'a AtomicU64,
-        limit: Duration,
-    ) -> Self {
-        let seen = Cell::new((counter.load(Ordering::Relaxed), Instant::now()));
-        Self { inner, what, counter, seen, limit }
-    }
-}
-
-impl Control for Moving<'_> {
-    fn proceed(&self) -> Result<()> {
-        self.inner.proceed()?;
-        let (last, since) = self.seen.get();
-        let now = self.counter.load(Ordering::Relaxed);
+) -> impl Control + 'a {
+    let seen = Cell::new((counter.load(Ordering::Relaxed), Instant::now()));
+    let judge = move |said: Result<()>| {
+        said?;
+        let (last, since) = seen.get();
+        let now = counter.load(Ordering::Relaxed);
         if now != last {
-            self.seen.set((now, Instant::now()));
+            seen.set((now, Instant::now()));
+        }
+        if now != last || limit.is_zero() || since.elapsed() < limit {
             return Ok(());
         }
-        if self.limit.is_zero() || since.elapsed() < self.limit {
-            return Ok(());
-        }
-        let seconds = self.limit.as_secs_f32();
-        Err(Failure::new(Class::Timeout, format!("{} has not moved for {seconds} s", self.what))
+        let seconds = limit.as_secs_f32();
+        Err(Failure::new(Class::Timeout, format!("{what} has not moved for {seconds} s"))
             .hint("Look for a stopped process or a hanging disk; see pg_backup.stall_timeout."))
-    }
-
-    fn report(&self, progress: &Progress) {
-        self.inner.report(progress);
-    }
-
-    fn started(&self, id: i64) {
-        self.inner.started(id);
-    }
-
-    fn waiters(&self) -> Vec<i32> {
-        self.inner.waiters()
-    }
-
-    fn unrecorded(&self) {
-        self.inner.unrecorded();
-    }
+    };
+    Judged { inner, judge }
 }
 
-/// A control for the last words of a job that was told to stop: it goes on, but not for long.
-pub struct LastWords<'a> {
-    inner: &'a dyn Control,
-    until: Instant,
-}
-
-impl<'a> LastWords<'a> {
-    /// Goes on for at most `limit`.
-    pub fn new(inner: &'a dyn Control, limit: Duration) -> Self {
-        Self { inner, until: Instant::now() + limit }
-    }
-}
-
-impl Control for LastWords<'_> {
-    fn proceed(&self) -> Result<()> {
-        // The host does its own housekeeping in there; its verdict is known already.
-        let _ = self.inner.proceed();
-        if Instant::now() < self.until {
+/// For the last words of a job that was told to stop, and for steps that must come to their end:
+/// goes on whatever `inner` says, but for at most `limit`.
+pub fn last_words(inner: &dyn Control, limit: Duration) -> impl Control {
+    let started = Instant::now();
+    let judge = move |_verdict_is_known: Result<()>| {
+        if started.elapsed() < limit {
             return Ok(());
         }
         Err(Failure::new(Class::Timeout, "the history did not answer in time"))
-    }
-
-    fn report(&self, progress: &Progress) {
-        self.inner.report(progress);
-    }
-
-    fn started(&self, id: i64) {
-        self.inner.started(id);
-    }
-
-    fn waiters(&self) -> Vec<i32> {
-        self.inner.waiters()
-    }
-
-    fn unrecorded(&self) {
-        self.inner.unrecorded();
-    }
+    };
+    Judged { inner, judge }
 }

@@ -17,7 +17,6 @@ use super::pack::{self, Pack};
 use super::snapshot::Locked;
 use super::watch::Watch;
 use super::{Phase, Work, dump_application};
-use crate::decide::archive_spec::SMALL_TOOL_TIME;
 use crate::decide::dump_plan::{environment, pg_dump};
 use crate::decide::format::Format;
 use crate::decide::naming::{archive_name, safe_name};
@@ -33,7 +32,7 @@ use crate::host::partial::{Partial, WorkDir};
 use crate::host::threads;
 use crate::job::decode::Counts;
 use crate::job::decoding::Decoding;
-use crate::job::tools::{ended, tool};
+use crate::job::tools::tool;
 use crate::job::wait::{both, joined};
 
 /// Names that are tried when an archive of that name exists already.
@@ -244,21 +243,15 @@ async fn contents(
     partial: &Partial,
     running: &Running,
 ) -> Result<Option<Vec<u8>>> {
-    debug_assert!(SMALL_TOOL_TIME.as_secs() > 0);
     let directory = running.work_dir.as_ref().map(|dir| dir.path().join("dump"));
     match work.backup.format {
         Format::Plain => Ok(None),
         Format::Custom => {
             let file = open_file(partial.path())?;
-            super::super::contents::of_stream(work.context, file, &running.tail).await.map(Some)
+            crate::job::contents::of_stream(work.context, file, &running.tail).await.map(Some)
         }
         Format::Directory => {
-            super::super::contents::of_directory(work.context, directory.as_deref()).await.map(Some)
+            crate::job::contents::of_directory(work.context, directory.as_deref()).await.map(Some)
         }
     }
-}
-
-/// Waits for a pg_dumpall that has nothing more to say.
-pub async fn reap(work: &Work<'_>, child: &mut Child) -> Result<Outcome> {
-    ended(work.context, "pg_dumpall", child, SMALL_TOOL_TIME).await
 }

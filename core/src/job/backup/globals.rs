@@ -5,15 +5,15 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Work, dump::reap};
-use crate::decide::archive_spec::GLOBALS_MAX;
+use super::Work;
+use crate::decide::archive_spec::{GLOBALS_MAX, SMALL_TOOL_TIME};
 use crate::decide::dump_plan::{environment, pg_dumpall};
 use crate::decide::request;
 use crate::error::{Class, Failure, Result};
 use crate::host::child::Child;
 use crate::host::threads;
-use crate::job::tools::tool;
-use crate::job::wait::{Moving, joined};
+use crate::job::tools::{ended, tool};
+use crate::job::wait::{joined, moving};
 
 /// pg_dumpall under way, or nothing when it is switched off.
 pub struct Globals(Option<(Child, JoinHandle<Result<Vec<u8>>>)>);
@@ -48,13 +48,13 @@ impl Globals {
         let stall = Duration::from_millis(work.backup.limits.stall);
         // It writes nothing that could be counted from here: the whole of it has to be in time.
         let still = AtomicU64::new(0);
-        let moving = Moving::new(work.context.control, "pg_dumpall", &still, stall);
-        let bytes = joined(&moving, reader).await?;
+        let checked = moving(work.context.control, "pg_dumpall", &still, stall);
+        let bytes = joined(&checked, reader).await?;
         if bytes.len() as u64 > GLOBALS_MAX {
             return Err(Failure::new(Class::ToolFailed, "pg_dumpall wrote too much")
                 .hint("Set pg_backup.globals to off, and save roles by hand."));
         }
-        let outcome = reap(work, &mut child).await?;
+        let outcome = ended(work.context, "pg_dumpall", &mut child, SMALL_TOOL_TIME).await?;
         if !outcome.success() {
             return Err(outcome.into_failure("dump roles and tablespaces"));
         }

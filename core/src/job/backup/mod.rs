@@ -3,6 +3,7 @@
 //! In: the request. Out: a published archive, or a failure and nothing but a row. Whatever ends
 //! this function early drops the partial file, the children and the sessions on its way out.
 
+mod describe;
 mod directory;
 mod dump;
 mod facts;
@@ -19,7 +20,7 @@ use chrono::Utc;
 
 use super::Report;
 use super::context::Context;
-use super::wait::Deadline;
+use super::wait::deadline;
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
@@ -45,8 +46,8 @@ pub async fn run(context: &Context<'_>, home: &Home, backup: &Backup) -> Result<
     let name = format!("pg_backup job {}", backup.database);
     let access = &context.settings.access;
     let limit = Duration::from_millis(backup.limits.runtime);
-    let deadline = Deadline::new(context.control, limit);
-    let context = &Context { control: &deadline, ..*context };
+    let limited = deadline(context.control, limit);
+    let context = &Context { control: &limited, ..*context };
     let session = Server::connect(access, context.control, &home.database, &name).await?;
     let history = History::open(&session, context.control, home).await?;
     let new = NewRun {
@@ -73,7 +74,7 @@ async fn steps(work: &Work<'_>) -> Result<()> {
     let place = place(work)?;
     let locked = snapshot::take(work).await?;
     let mut dumped = dump::run(work, &place, &locked).await?;
-    let manifest = facts::manifest(work, &locked, &mut dumped)?;
+    let manifest = describe::manifest(work, &locked, &mut dumped)?;
     drop(locked);
     phase(work.context, Phase::Verifying);
     let sealed = publish::seal(work, dumped, &manifest).await?;

@@ -19,7 +19,7 @@ use crate::host::archive::follow::ReadBack;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
 use crate::host::threads;
-use crate::job::wait::{LastWords, joined};
+use crate::job::wait::{joined, last_words};
 
 /// How long the disk may take to make an archive durable. Most of it is there already; a disk that
 /// hangs must not hold up a shutdown for ever.
@@ -78,7 +78,7 @@ pub async fn publish(work: &Work<'_>, place: &BackupDir, sealed: Sealed) -> Resu
     work.context.control.proceed()?;
     // From here on there is no way back, only an end: a cancel in between would leave a file
     // without a row or a row without its file.
-    let control = LastWords::new(work.context.control, PUBLISH_TIME);
+    let control = last_words(work.context.control, PUBLISH_TIME);
     let partial = sealed.partial;
     let published = threads::spawn("pg_backup sync", move || partial.publish())?;
     let path = match joined(&control, published).await {

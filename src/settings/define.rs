@@ -1,24 +1,11 @@
-//! Every setting of the extension, its unit, range and default, and how a job gets them as plain
-//! values. Nothing else reads a setting.
+//! Every setting: its name, unit, range, default, and who may set it.
 
 use std::ffi::{CStr, CString};
-use std::path::PathBuf;
 
 use pg_backup_core::decide::format::Compression;
-use pg_backup_core::decide::manifest::Application;
-use pg_backup_core::decide::request::{Globals, Limits};
-use pg_backup_core::decide::settings::{Access, Settings};
-use pg_backup_core::decide::verify_level::Level;
-use pg_backup_core::error::Result;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 use crate::pg;
-
-/// Where archives lie when neither `pg_backup.directory` nor `BACKUP_DIR` says so: below the data
-/// directory, so that it works at once. `backup_check()` warns of it.
-const DEFAULT_DIRECTORY: &str = "pg_backup";
-/// Compression beside pg_dump gains little beyond so many threads; PostgreSQL needs the others.
-const MAX_AUTO_THREADS: usize = 4;
 
 /// `pg_backup.globals`.
 #[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
@@ -42,28 +29,30 @@ pub enum VerifySetting {
     Read,
 }
 
-type Text = GucSetting<Option<CString>>;
+pub(super) type Text = GucSetting<Option<CString>>;
 
-static DIRECTORY: Text = Text::new(None);
-static BIN_DIRECTORY: Text = Text::new(None);
-static HOST: Text = Text::new(None);
-static PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
-static USER: Text = Text::new(None);
-static PASSFILE: Text = Text::new(None);
-static CONNECT_DATABASE: Text = Text::new(Some(c"postgres"));
-static COMPRESSION: Text = Text::new(Some(c"zstd:3"));
-static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
-static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
-static DATABASE_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
-static MAX_RUNTIME: GucSetting<i32> = GucSetting::<i32>::new(0);
-static STALL_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
-static LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300_000);
-static MIN_FREE_SPACE: GucSetting<i32> = GucSetting::<i32>::new(512);
-static GLOBALS: GucSetting<GlobalsSetting> = GucSetting::<GlobalsSetting>::new(GlobalsSetting::On);
-static VERIFY: GucSetting<VerifySetting> = GucSetting::<VerifySetting>::new(VerifySetting::Read);
-static MIGRATIONS_TABLE: Text = Text::new(None);
-static APPLICATION_VERSION: Text = Text::new(None);
-static ENCRYPTION_KEY_IDS: Text = Text::new(None);
+pub(super) static DIRECTORY: Text = Text::new(None);
+pub(super) static BIN_DIRECTORY: Text = Text::new(None);
+pub(super) static HOST: Text = Text::new(None);
+pub(super) static PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
+pub(super) static USER: Text = Text::new(None);
+pub(super) static PASSFILE: Text = Text::new(None);
+pub(super) static CONNECT_DATABASE: Text = Text::new(Some(c"postgres"));
+pub(super) static COMPRESSION: Text = Text::new(Some(c"zstd:3"));
+pub(super) static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+pub(super) static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
+pub(super) static DATABASE_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
+pub(super) static MAX_RUNTIME: GucSetting<i32> = GucSetting::<i32>::new(0);
+pub(super) static STALL_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
+pub(super) static LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300_000);
+pub(super) static MIN_FREE_SPACE: GucSetting<i32> = GucSetting::<i32>::new(512);
+pub(super) static GLOBALS: GucSetting<GlobalsSetting> =
+    GucSetting::<GlobalsSetting>::new(GlobalsSetting::On);
+pub(super) static VERIFY: GucSetting<VerifySetting> =
+    GucSetting::<VerifySetting>::new(VerifySetting::Read);
+pub(super) static MIGRATIONS_TABLE: Text = Text::new(None);
+pub(super) static APPLICATION_VERSION: Text = Text::new(None);
+pub(super) static ENCRYPTION_KEY_IDS: Text = Text::new(None);
 
 /// Registers every setting, then reserves the prefix.
 pub fn define() {
@@ -275,97 +264,5 @@ fn define_facts() {
     ];
     for (name, short, long, setting, context) in facts {
         GucRegistry::define_string_guc(name, short, long, setting, context, GucFlags::default());
-    }
-}
-
-fn text(setting: &Text) -> Option<String> {
-    let value = setting.get()?.to_string_lossy().into_owned();
-    (!value.is_empty()).then_some(value)
-}
-
-/// What a job needs to know of the server: the same for every session.
-pub fn load() -> Settings {
-    let directory = text(&DIRECTORY).unwrap_or_else(|| DEFAULT_DIRECTORY.to_owned());
-    let bin_directory = text(&BIN_DIRECTORY).map_or_else(pg::bin_directory, PathBuf::from);
-    Settings {
-        access: Access {
-            host: text(&HOST).unwrap_or_else(pg::socket_directory),
-            port: u16::try_from(PORT.get()).ok().filter(|p| *p != 0).unwrap_or_else(pg::port),
-            user: text(&USER).unwrap_or_else(pg::bootstrap_superuser),
-            passfile: text(&PASSFILE).map(PathBuf::from),
-            connect_database: text(&CONNECT_DATABASE).unwrap_or_else(|| "postgres".to_owned()),
-        },
-        directory: PathBuf::from(directory),
-        data_directory: pg::data_directory(),
-        bin_directory,
-        system_identifier: pg::system_identifier(),
-        min_free_space: MIN_FREE_SPACE.get().unsigned_abs() as u64 * 1024 * 1024,
-        compression_threads: threads(),
-    }
-}
-
-fn threads() -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    match COMPRESSION_THREADS.get() {
-        0 => processors.min(MAX_AUTO_THREADS) as u32,
-        set => set.unsigned_abs(),
-    }
-}
-
-/// Limits of a job that this session asks for.
-pub fn limits() -> Limits {
-    let seconds = |setting: &GucSetting<i32>| setting.get().unsigned_abs() as u64 * 1000;
-    Limits {
-        runtime: seconds(&MAX_RUNTIME),
-        stall: seconds(&STALL_TIMEOUT),
-        lock: LOCK_TIMEOUT.get().unsigned_abs() as u64,
-    }
-}
-
-/// The session's default compression.
-pub fn compression() -> Result<Compression> {
-    text(&COMPRESSION).unwrap_or_else(|| "zstd:3".to_owned()).parse()
-}
-
-/// The session's default number of connections of pg_dump.
-pub fn jobs() -> i32 {
-    JOBS.get()
-}
-
-/// Backups and verifications at the same time.
-pub fn database_jobs() -> usize {
-    DATABASE_JOBS.get().unsigned_abs() as usize
-}
-
-/// Whether roles and tablespaces are saved.
-pub fn globals() -> Globals {
-    match GLOBALS.get() {
-        GlobalsSetting::On => Globals::On,
-        GlobalsSetting::WithoutPasswords => Globals::WithoutPasswords,
-        GlobalsSetting::Off => Globals::Off,
-    }
-}
-
-/// The session's default level of verification.
-pub fn verify() -> Level {
-    match VERIFY.get() {
-        VerifySetting::File => Level::File,
-        VerifySetting::List => Level::List,
-        VerifySetting::Read => Level::Read,
-    }
-}
-
-/// The session's table of migrations, or empty.
-pub fn migrations_table() -> String {
-    text(&MIGRATIONS_TABLE).unwrap_or_default()
-}
-
-/// What the application says about itself.
-pub fn application() -> Application {
-    let ids = text(&ENCRYPTION_KEY_IDS).unwrap_or_default();
-    let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
-    Application {
-        version: text(&APPLICATION_VERSION),
-        encryption_key_ids: ids.map(str::to_owned).collect(),
     }
 }

@@ -1,0 +1,20 @@
+//! Whoever hosts a job says whether it goes on, and takes its progress. The extension hosts jobs in
+//! a worker; tests host them with a control of their own.
+
+use crate::decide::progress::Progress;
+use crate::error::Result;
+
+/// The host's side of a job.
+pub trait Control {
+    /// Err when the job has to stop: cancelled, shutting down. Called at least every
+    /// [`super::server::TICK`] from the thread that runs the job; must not block.
+    fn proceed(&self) -> Result<()>;
+    /// Shows progress to others. Cheap.
+    fn report(&self, progress: &Progress);
+    /// The run's row exists and has this id.
+    fn started(&self, id: i64);
+    /// Process ids of the sessions that wait for this job.
+    fn waiters(&self) -> Vec<i32>;
+    /// The run ended, but its row could not be told: the host has to see to it later.
+    fn unrecorded(&self);
+}
