@@ -205,11 +205,8 @@ pub fn cancel(id: i64) -> bool {
         let ticket = table.find(home, id)?;
         let launcher = table.launcher;
         let slot = table.get_mut(ticket)?;
-        if slot.state == State::Reserved {
-            slot.state = State::Free;
-        } else {
-            slot.cancel = true;
-        }
+        // One that is only reserved is refused when its transaction commits: its row is in there.
+        slot.cancel = true;
         Some((slot.runner, launcher))
     });
     let Some((runner, launcher)) = found else { return false };

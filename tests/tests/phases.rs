@@ -86,7 +86,11 @@ fn stuck_tool(tool: &str) {
 /// A real pg_dump, with somebody beside it who stops its two workers as soon as they are there.
 const HELD: &str = "#!/bin/bash
 hold() {
-    while read -r pids < /proc/$$/task/$$/children && set -- $pids && [ $# -lt 3 ]; do :; done
+    while [ $# -lt 3 ]; do
+        [ -e /proc/$$ ] || exit
+        read -r pids < /proc/$$/task/$$/children
+        set -- $pids
+    done
     for pid; do [ $pid = $BASHPID ] || kill -STOP $pid; done
 }
 case \"$*\" in *--jobs=2*) hold & esac

@@ -9,7 +9,8 @@ SELECT p.relid, p.tuples_processed, p.bytes_processed
 
 /// Sessions that, directly or through others in between, keep sessions of one application
 /// waiting; `$2` is one more session of the job, `$3` the sessions that wait for the job. The
-/// depth is bounded: a longer chain shows its first links. Columns: pid, whether it is a waiter.
+/// depth is bounded: a longer chain shows its first links. Columns: pid, whether it is a waiter,
+/// whether it is the job's own session `$2`.
 pub const BLOCKERS: &str = "
 WITH RECURSIVE chain(pid, depth) AS (
     SELECT b.pid, 1
@@ -20,7 +21,7 @@ WITH RECURSIVE chain(pid, depth) AS (
     SELECT b.pid, c.depth + 1
       FROM chain c, pg_catalog.unnest(pg_catalog.pg_blocking_pids(c.pid)) AS b(pid)
      WHERE c.depth < 8 AND c.pid <> 0)
-SELECT pid, pg_catalog.bool_or(pid = ANY ($3::int[])) FROM chain
+SELECT pid, pg_catalog.bool_or(pid = ANY ($3::int[])), pg_catalog.bool_or(pid = $2) FROM chain
  GROUP BY pid ORDER BY pg_catalog.min(depth), pid LIMIT 16";
 
 /// A number that changes when a session of one application begins another statement.

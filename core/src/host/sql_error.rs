@@ -63,6 +63,9 @@ fn class_of(code: &SqlState) -> Class {
 }
 
 fn hint_of(code: &SqlState) -> Option<&'static str> {
+    if *code == SqlState::T_R_DEADLOCK_DETECTED {
+        return Some("The backup and another session waited for each other. Run it again.");
+    }
     match class_of(code) {
         Class::TooManyConnections => Some(
             "The runner needs up to three connections beside those of pg_dump. Raise \

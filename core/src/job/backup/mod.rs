@@ -72,14 +72,30 @@ pub async fn run(context: &Context<'_>, home: &Home, backup: &Backup) -> Result<
 /// The steps. Each takes what the one before it gives; nothing is kept of a run that stops.
 async fn steps(work: &Work<'_>) -> Result<()> {
     let place = place(work)?;
-    let locked = snapshot::take(work).await?;
-    let mut dumped = dump::run(work, &place, &locked).await?;
+    let (locked, mut dumped) = locked_and_dumped(work, &place).await?;
     let manifest = describe::manifest(work, &locked, &mut dumped)?;
     drop(locked);
     phase(work.context, Phase::Verifying);
     let sealed = publish::seal(work, dumped, &manifest).await?;
     phase(work.context, Phase::Publishing);
     publish::publish(work, &place, sealed).await
+}
+
+/// Locks, snapshot and dump; all of it anew when DDL of another session came in between.
+async fn locked_and_dumped(
+    work: &Work<'_>,
+    place: &BackupDir,
+) -> Result<(snapshot::Locked, dump::Dumped)> {
+    /// Each attempt lets the DDL through that was in the way.
+    const ATTEMPTS: u32 = 3;
+    let mut attempt = 1;
+    loop {
+        let locked = snapshot::take(work).await?;
+        match dump::run(work, place, &locked).await {
+            Err(failure) if watch::is_between(&failure) && attempt < ATTEMPTS => attempt += 1,
+            dumped => return Ok((locked, dumped?)),
+        }
+    }
 }
 
 /// The directory of this backup, once there is room in it.

@@ -135,6 +135,9 @@ fn locks_fit(capacity: i64, taken: i64, tables: i64, jobs: i64) -> bool {
 /// Locks the tables while watching who is in the way.
 async fn lock(work: &Work<'_>, session: &Server, tables: &[Table]) -> Result<()> {
     let mut watch = Watch::new(work, Phase::Locking, session.pid);
+    // Parents before children and partitions, in the order of DDL, so that the two do not deadlock.
+    let mut tables = tables.to_vec();
+    tables.sort_by_key(|table| table.oid);
     for batch in tables.chunks(LOCK_BATCH) {
         let sql = lock_statement(batch);
         let locking = session.batch(work.context.control, &sql);

@@ -87,6 +87,9 @@ impl<'a> Watch<'a> {
         if let Some(row) = rows.iter().find(|row| row.get(1)) {
             return Err(deadlock(row.get(0)));
         }
+        if self.phase == Phase::Dumping && rows.iter().any(|row| row.get(2)) {
+            return Err(came_between(&pids));
+        }
         let limit = Duration::from_millis(self.work.backup.limits.lock);
         match (pids.is_empty(), self.blocked_since) {
             (true, _) => self.blocked_since = None,
@@ -149,7 +152,34 @@ fn deadlock(waiter: i32) -> Failure {
         .hint("COMMIT or ROLLBACK first, or use backup_create(wait => false) and COMMIT.")
 }
 
+const CAME_BETWEEN: &str = "another session came between the locks of the backup";
+
+/// A session waits for a lock behind our snapshot session, and pg_dump behind that session: nobody
+/// would move until lock_timeout, and the server cannot see it.
+fn came_between(pids: &[i32]) -> Failure {
+    let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+    Failure::new(Class::Deadlock, CAME_BETWEEN)
+        .detail(format!("In the queue for a lock: process id {}.", pids.join(", ")))
+        .hint("Run it again when no ALTER TABLE or the like is under way.")
+}
+
+/// Whether letting all locks go and starting anew would help.
+pub fn is_between(failure: &Failure) -> bool {
+    failure.class == Class::Deadlock && failure.message == CAME_BETWEEN
+}
+
 fn lock_timeout(limit: Duration, pids: &[i32]) -> Failure {
+    if pids.contains(&0) {
+        // pg_blocking_pids() has no process for it (PostgreSQL documentation).
+        let seconds = limit.as_secs_f32();
+        let message = format!("waited {seconds} s for a lock of a prepared transaction");
+        return Failure::new(Class::LockTimeout, message)
+            .detail("In the way: a prepared transaction.")
+            .hint(
+                "See pg_prepared_xacts; COMMIT PREPARED or ROLLBACK PREPARED what was \
+                 forgotten, or raise pg_backup.lock_timeout.",
+            );
+    }
     let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
     Failure::new(
         Class::LockTimeout,
