@@ -83,8 +83,7 @@ impl Launcher {
     /// Runs a step of the engine to its end. The event loop goes with it, and so do connections
     /// that were dropped in it: a session that lingers would be in the way of others.
     fn engine<T>(&self, step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = super::event_loop();
         let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
         let settings = settings::load();
         let control = WorkerControl { ticket: None };

@@ -16,3 +16,11 @@ pub fn register() {
     slots::reserve();
     pg::register_static_worker(c"pg_backup launcher", c"pg_backup_launcher_main");
 }
+
+/// An event loop for one piece of work. The stack of its helper threads (they look up host names)
+/// is said outright: the environment of the server must not choose it.
+fn event_loop() -> std::io::Result<tokio::runtime::Runtime> {
+    const STACK: usize = 2 << 20;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().enable_time().thread_stack_size(STACK).build()
+}

@@ -56,7 +56,7 @@ fn host(ticket: Ticket, request: &Request) -> Result<Report> {
     let settings = settings::load();
     let control = WorkerControl { ticket: Some(ticket) };
     let context = Context { settings: &settings, harden: pg::harden, control: &control };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = super::event_loop();
     let runtime = runtime.map_err(|e| Failure::io("start the job's event loop", &e))?;
     runtime.block_on(job::run(&context, request))
 }
