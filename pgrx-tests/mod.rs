@@ -42,15 +42,15 @@ mod tests {
         .unwrap();
         let wanted = Limits { runtime: 120_000, stall: 3_600_000, lock: 3000 };
         assert_eq!(settings::limits(), wanted);
-        assert_eq!(settings::globals(), Globals::On);
+        assert_eq!(settings::defaults().unwrap().globals, Globals::On);
         Spi::run("SET LOCAL pg_backup.globals = 'without_passwords'").unwrap();
-        assert_eq!(settings::globals(), Globals::WithoutPasswords);
+        assert_eq!(settings::defaults().unwrap().globals, Globals::WithoutPasswords);
         Spi::run("SET LOCAL pg_backup.verify = 'list'").unwrap();
         assert_eq!(settings::verify(), Level::List);
         Spi::run("SET LOCAL pg_backup.compression = 'GZIP:4'").unwrap();
-        assert_eq!(settings::compression().unwrap().to_string(), "gzip:4");
+        assert_eq!(settings::defaults().unwrap().compression.to_string(), "gzip:4");
         Spi::run("SET LOCAL pg_backup.encryption_key_ids = ' k1, k2 ,'").unwrap();
-        assert_eq!(settings::application().encryption_key_ids, ["k1", "k2"]);
+        assert_eq!(settings::defaults().unwrap().application.encryption_key_ids, ["k1", "k2"]);
     }
 
     #[pg_extern]

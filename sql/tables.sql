@@ -29,12 +29,16 @@ CREATE TABLE backup_runs (
     error               text,
     error_detail        text,
     error_hint          text,
-    subject             bigint
+    subject             bigint,
+    -- What becomes of file_state when the file is gone: tells a crash in between what to finish.
+    removal             text CHECK (removal IN ('pruned', 'deleted'))
 );
 
 CREATE INDEX backup_runs_database_status_idx ON backup_runs (database, status, id DESC);
 CREATE INDEX backup_runs_unfinished_idx ON backup_runs (id)
  WHERE status IN ('queued', 'running', 'verifying');
+CREATE INDEX backup_runs_schedule_idx ON backup_runs (schedule, id DESC)
+ WHERE schedule IS NOT NULL;
 CREATE INDEX backup_runs_deleting_idx ON backup_runs (id) WHERE file_state = 'deleting';
 
 -- No foreign key: the tables of an extension get their rows in any order when pg_restore works with
@@ -44,8 +48,57 @@ CREATE TABLE backup_manifests (
     manifest jsonb NOT NULL
 );
 
+-- One row a schedule: what it was told, and how far it has come.
+CREATE TABLE backup_schedule_entries (
+    name         text PRIMARY KEY,
+    cron         text NOT NULL,
+    timezone     text NOT NULL,
+    -- NULL is the database of this row, whatever it is called.
+    database     text,
+    keep_last    integer,
+    keep_daily   integer,
+    keep_weekly  integer,
+    keep_monthly integer,
+    keep_yearly  integer,
+    keep_within  interval,
+    enabled      boolean NOT NULL,
+    on_overlap   text NOT NULL CHECK (on_overlap IN ('skip', 'queue')),
+    catch_up     interval NOT NULL,
+    retries      integer NOT NULL CHECK (retries BETWEEN 0 AND 10),
+    at_start     boolean NOT NULL,
+    max_runtime  interval,
+    verify       text,
+    options      jsonb NOT NULL,
+    requested_by text NOT NULL,
+    -- Name of the database when this was written. Where that one still exists and this is another,
+    -- the row is a copy and does not run.
+    home         text NOT NULL,
+    -- Due times up to here are dealt with.
+    last_due     timestamptz NOT NULL,
+    -- The attempt that failed last, and when the next one is due; 0 and NULL when none is.
+    attempt      integer NOT NULL DEFAULT 0,
+    retry_at     timestamptz,
+    -- Due times that passed without a run since the last success.
+    missed       bigint NOT NULL DEFAULT 0
+);
+
+-- SQL of the users, run at the events of a run.
+CREATE TABLE backup_hook_entries (
+    event      text NOT NULL,
+    name       text NOT NULL,
+    sql        text NOT NULL,
+    -- The role that registered it, whose rights it has. A role that was made anew under the same
+    -- name has another id and does not inherit it.
+    role       text NOT NULL,
+    role_id    oid NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (event, name)
+);
+
 -- A restore on a fresh server shows the history of the one that was lost, all but the runs that were
 -- alive: the dump's own row would say for ever that it is running.
 SELECT pg_catalog.pg_extension_config_dump('backup_runs', 'WHERE finished_at IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('backup_manifests', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_runs_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('backup_schedule_entries', '');
+SELECT pg_catalog.pg_extension_config_dump('backup_hook_entries', '');

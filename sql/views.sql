@@ -95,11 +95,15 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     viewer constant text[] := ARRAY['backup_check()', 'backup_inspect(bigint)',
         'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
-        'backup_progress_rows()'];
+        'backup_progress_rows()', 'backup_next_runs(text, text, integer, timestamptz)',
+        'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)'];
     operator constant text[] := ARRAY[
         'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
-        'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)'];
-    views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress'];
+        'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)', 'backup_run(text, boolean)',
+        'backup_schedule', 'backup_unschedule', 'backup_pause', 'backup_resume', 'backup_prune',
+        'backup_hook'];
+    views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress',
+        'backup_schedules', 'backup_hooks'];
     routine text;
     relation text;
 BEGIN
@@ -118,14 +122,14 @@ BEGIN
     END LOOP;
     FOREACH routine IN ARRAY
             CASE rights WHEN 'viewer' THEN viewer ELSE viewer || operator END LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s.%s TO %I', '@extschema@', routine, role);
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s.%s TO %I', '@extschema@', routine, role);
     END LOOP;
 END
 $$;
 
 -- Nothing is for everybody.
-REVOKE ALL ON backup_runs, backup_manifests, backup_history, backup_manifest, backup_progress
-  FROM PUBLIC;
+REVOKE ALL ON backup_runs, backup_manifests, backup_schedule_entries, backup_hook_entries,
+    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
 DO $$
 DECLARE
@@ -167,4 +171,4 @@ COMMENT ON FUNCTION backup_progress_rows IS 'rows behind the view backup_progres
 COMMENT ON PROCEDURE backup_delete IS 'delete the archive of a backup; its row stays';
 COMMENT ON PROCEDURE backup_pin IS 'protect a backup from deletion, or stop protecting it';
 COMMENT ON PROCEDURE backup_grant IS
-    'give a role the rights of a viewer (look) or an operator (also back up, verify, cancel)';
+    'give a role the rights of a viewer (look) or an operator (also back up, verify, cancel, schedule)';

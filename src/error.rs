@@ -27,6 +27,7 @@ pub fn sqlstate(class: Class) -> PgSqlErrorCode {
         Class::Deadlock => C::ERRCODE_T_R_DEADLOCK_DETECTED,
         Class::Cancelled | Class::Timeout => C::ERRCODE_QUERY_CANCELED,
         Class::Interrupted => C::ERRCODE_ADMIN_SHUTDOWN,
+        Class::Hook => C::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
         Class::ToolFailed => C::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
         Class::Damaged => C::ERRCODE_DATA_CORRUPTED,
         Class::Statement => C::ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION,
@@ -43,6 +44,13 @@ pub fn raise(failure: Failure) -> ! {
 /// The value, or an ERROR.
 pub fn unwrap<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| raise(failure))
+}
+
+/// Tells the caller something that is no error.
+pub fn notice(text: &str) {
+    let ascii = || text.replace(|c: char| !c.is_ascii(), "?");
+    let text = if crate::pg::takes_utf8() { text.to_owned() } else { ascii() };
+    pgrx::notice!("{text}");
 }
 
 /// Writes a failure to the server log as a WARNING of a worker.

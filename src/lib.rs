@@ -21,6 +21,25 @@ use pgrx::prelude::*;
 pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
+extension_sql_file!(
+    "../sql/schedules.sql",
+    name = "schedules",
+    requires = [
+        "tables",
+        api::schedule::backup_schedule,
+        api::schedule::backup_unschedule,
+        api::schedule::backup_pause,
+        api::schedule::backup_resume,
+        api::schedule::backup_run,
+        api::schedule::backup_next_runs,
+        api::schedule::backup_next_run,
+        api::schedule::backup_schedules_changed,
+        api::retention::backup_retention,
+        api::retention::backup_prune,
+        api::hook::backup_hook,
+        api::hook::backup_run_hook,
+    ]
+);
 extension_sql_file!("../sql/views.sql", name = "views", finalize);
 
 /// Runs once in the postmaster when the library is preloaded, else in every backend that loads

@@ -50,6 +50,8 @@ pub enum Class {
     Timeout,
     /// Ended by a shutdown or a crash.
     Interrupted,
+    /// A hook of the user raised an error.
+    Hook,
     /// A tool (pg_dump …) failed.
     ToolFailed,
     /// An archive is not what was written.

@@ -29,6 +29,23 @@ pub fn point(name: &str) {
     }
 }
 
+/// Now, or what a test has made of it: a file `pg_backup_clock` in the same directory holds seconds
+/// that the clock is ahead.
+#[cfg(feature = "fault_points")]
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    let directory = std::env::var_os("PG_BACKUP_FAULT_DIR").unwrap_or_default();
+    let file = std::path::Path::new(&directory).join("pg_backup_clock");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let ahead = text.trim().parse::<f64>().unwrap_or(0.0);
+    chrono::Utc::now() + chrono::TimeDelta::milliseconds((ahead * 1000.0) as i64)
+}
+
+/// Now.
+#[cfg(not(feature = "fault_points"))]
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
 /// Nothing.
 #[cfg(not(feature = "fault_points"))]
 pub fn point(_name: &str) {}

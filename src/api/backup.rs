@@ -1,9 +1,6 @@
 //! `backup_create()`.
 
-use std::str::FromStr;
-
-use pg_backup_core::decide::format::{Compression, Format};
-use pg_backup_core::decide::pattern::{schema_pattern, table_pattern};
+use pg_backup_core::decide::backup_options::{Asked, BackupOptions};
 use pg_backup_core::decide::request::{Backup, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
@@ -12,23 +9,6 @@ use super::home;
 use crate::error::unwrap;
 use crate::worker::call;
 use crate::{catalog, pg, settings};
-
-/// Connections of pg_dump, as `pg_backup.jobs` allows.
-const JOBS: std::ops::RangeInclusive<i32> = 1..=64;
-
-/// What the caller said, before defaults.
-struct Arguments {
-    comment: Option<String>,
-    database: Option<String>,
-    format: Option<String>,
-    compression: Option<String>,
-    jobs: Option<i32>,
-    schemas: Vec<String>,
-    tables: Vec<String>,
-    exclude_tables: Vec<String>,
-    exclude_table_data: Vec<String>,
-    attach: Vec<String>,
-}
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
@@ -46,9 +26,8 @@ fn backup_create(
     attach: default!(Option<Vec<Option<String>>>, "NULL"),
     wait: default!(bool, "true"),
 ) -> i64 {
-    let arguments = Arguments {
+    let options = BackupOptions {
         comment,
-        database,
         format,
         compression,
         jobs,
@@ -58,12 +37,12 @@ fn backup_create(
         exclude_table_data: unwrap(names("exclude_table_data", exclude_table_data)),
         attach: unwrap(names("attach", attach)),
     };
-    unwrap(create(arguments, wait))
+    unwrap(create(options, database, wait))
 }
 
-fn create(arguments: Arguments, wait: bool) -> Result<i64> {
+fn create(options: BackupOptions, database: Option<String>, wait: bool) -> Result<i64> {
     call::ensure_ready()?;
-    let backup = request(arguments)?;
+    let backup = request(options, database)?;
     if wait {
         call::ensure_nothing_written("backup_create()")?;
         let request = Request { home: home(0)?, task: Task::Backup(backup) };
@@ -76,65 +55,16 @@ fn create(arguments: Arguments, wait: bool) -> Result<i64> {
     Ok(id)
 }
 
-fn request(arguments: Arguments) -> Result<Backup> {
-    if !arguments.attach.is_empty() {
-        return Err(Failure::new(Class::InvalidArgument, "attach is not supported yet")
-            .hint("Leave it out; a later version adds files to the archive."));
-    }
-    let database = arguments.database.unwrap_or_else(pg::database_name);
+fn request(options: BackupOptions, database: Option<String>) -> Result<Backup> {
+    let database = database.unwrap_or_else(pg::database_name);
     if !catalog::database_exists(&database)? {
         return Err(Failure::new(
             Class::UndefinedDatabase,
             format!("database \"{database}\" does not exist"),
         ));
     }
-    arguments.schemas.iter().try_for_each(|pattern| schema_pattern(pattern).map(drop))?;
-    let lists = [&arguments.tables, &arguments.exclude_tables, &arguments.exclude_table_data];
-    lists.into_iter().flatten().try_for_each(|pattern| table_pattern(pattern).map(drop))?;
-    let (format, jobs) = format_and_jobs(arguments.format.as_deref(), arguments.jobs)?;
-    let compression = match arguments.compression.as_deref() {
-        Some(text) => Compression::from_str(text)?,
-        None => settings::compression()?,
-    };
-    Ok(Backup {
-        database,
-        origin: "manual".to_owned(),
-        comment: arguments.comment,
-        format,
-        compression,
-        jobs,
-        schemas: arguments.schemas,
-        tables: arguments.tables,
-        exclude_tables: arguments.exclude_tables,
-        exclude_table_data: arguments.exclude_table_data,
-        globals: settings::globals(),
-        limits: settings::limits(),
-        migrations_table: settings::migrations_table(),
-        application: settings::application(),
-    })
-}
-
-/// Several connections need the directory format. What was said outright must fit together; a
-/// default gives way.
-fn format_and_jobs(format: Option<&str>, jobs: Option<i32>) -> Result<(Format, u16)> {
-    let said = format.map(Format::from_str).transpose()?;
-    let wanted = jobs.unwrap_or_else(settings::jobs);
-    if !JOBS.contains(&wanted) {
-        return Err(Failure::new(Class::InvalidArgument, format!("invalid jobs: {wanted}"))
-            .hint("Use 1 to 64 connections."));
-    }
-    match (said, wanted) {
-        (Some(Format::Directory), count) => Ok((Format::Directory, count as u16)),
-        (Some(format), 1) => Ok((format, 1)),
-        (Some(format), _) if jobs.is_none() => Ok((format, 1)),
-        (Some(format), count) => Err(Failure::new(
-            Class::InvalidArgument,
-            format!("jobs => {count} does not go with format => '{}'", format.as_str()),
-        )
-        .hint("Only the directory format is dumped by several connections; leave format out.")),
-        (None, 1) => Ok((Format::Custom, 1)),
-        (None, count) => Ok((Format::Directory, count as u16)),
-    }
+    let asked = Asked { database, origin: "manual".to_owned(), schedule: None };
+    options.backup(asked, settings::defaults()?)
 }
 
 /// The elements of a list. A NULL in it is a mistake, not a pattern. pgrx looks at the encoding

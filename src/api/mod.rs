@@ -5,12 +5,18 @@ mod backup;
 mod check;
 mod contents;
 mod delete;
+mod hook;
 mod job;
 mod progress;
+mod retention;
+mod schedule;
+mod schedule_arguments;
 mod verify;
 
 use pg_backup_core::decide::request::Home;
 use pg_backup_core::error::Result;
+
+pub use schedule_arguments::Checked;
 
 use crate::{catalog, pg};
 

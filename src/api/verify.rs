@@ -25,6 +25,12 @@ fn verify(backup: i64, level: Option<&str>) -> Result<Vec<ReportRow>> {
     call::ensure_ready()?;
     let level = level.map(str::parse::<Level>).transpose()?.unwrap_or_else(settings::verify);
     call::ensure_nothing_written("backup_verify()")?;
-    let task = Task::Verify(Verify { backup, level, limits: settings::limits() });
+    let task = Task::Verify(Verify {
+        backup,
+        level,
+        origin: "manual".to_owned(),
+        schedule: None,
+        limits: settings::limits(),
+    });
     Ok(call::run(&Request { home: home(0)?, task })?.rows)
 }

@@ -1,5 +1,8 @@
 //! The SQL that backends send through SPI, in the caller's transaction.
 
+pub mod hooks;
+pub mod schedules;
+
 use pg_backup_core::decide::request::{Backup, Home};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::datum::DatumWithOid;
@@ -38,8 +41,8 @@ pub fn next_id(schema: &str) -> Result<i64> {
 /// The row of a backup that begins when this transaction commits: it appears exactly then.
 pub fn insert_queued(home: &Home, backup: &Backup) -> Result<()> {
     let sql = format!(
-        "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment) \
-         VALUES ($1, 'backup', $2, 'queued', $3, $4, $5)",
+        "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment, schedule) \
+         VALUES ($1, 'backup', $2, 'queued', $3, $4, $5, $6)",
         qualified(&home.schema, "backup_runs")
     );
     let args = [
@@ -48,6 +51,7 @@ pub fn insert_queued(home: &Home, backup: &Backup) -> Result<()> {
         backup.origin.as_str().into(),
         home.requested_by.as_str().into(),
         backup.comment.as_deref().into(),
+        backup.schedule.as_deref().into(),
     ];
     Spi::run_with_args(&sql, &args).map_err(|error| spi_failure(&error))
 }

@@ -5,6 +5,7 @@
 mod guc;
 mod latch;
 mod process;
+mod role;
 mod server;
 mod spawn;
 mod transaction;
@@ -15,10 +16,11 @@ pub use process::{
     Stop, Worker, at_exit, begin_worker, check_interrupts, housekeeping, launch_worker, leave,
     register_static_worker, reload_if_asked, show_activity, stop_asked,
 };
+pub use role::{as_role, current_role_id, parse};
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
-    in_recovery, is_preloading, is_superuser, my_pid, now_micros, port, socket_directory,
-    system_identifier, takes_utf8, timestamp,
+    in_recovery, is_preloading, instant, is_superuser, knows_zone, my_pid, now_micros, port, socket_directory,
+    system_identifier, takes_utf8, time_zone, timestamp,
 };
 pub use spawn::harden;
 pub use transaction::{

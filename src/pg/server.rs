@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 
@@ -127,6 +128,25 @@ pub fn my_pid() -> i32 {
 pub fn now_micros() -> i64 {
     // SAFETY: reads the clock.
     unsafe { pg_sys::GetCurrentTimestamp() + EPOCH_GAP }
+}
+
+/// An instant of SQL; None for infinity.
+pub fn instant(at: TimestampWithTimeZone) -> Option<DateTime<Utc>> {
+    let micros = i64::from(at).checked_add(EPOCH_GAP)?;
+    DateTime::from_timestamp_micros(micros)
+}
+
+/// The session's time zone by its name.
+pub fn time_zone() -> String {
+    // SAFETY: a setting; the name is part of the zone, which lives as long as the process.
+    unsafe { text_of(pg_sys::pg_get_timezone_name(pg_sys::session_timezone)) }
+}
+
+/// Whether the server's own tables have this time zone.
+pub fn knows_zone(name: &str) -> bool {
+    let Ok(name) = std::ffi::CString::new(name) else { return false };
+    // SAFETY: reads a file of the server's, or its cache; NULL for a name that is none.
+    !unsafe { pg_sys::pg_tzset(name.as_ptr()) }.is_null()
 }
 
 /// Microseconds since the Unix epoch as a value of SQL; None for 0.

@@ -43,6 +43,7 @@ pub(super) static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(
 pub(super) static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
 pub(super) static DATABASE_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
 pub(super) static MAX_RUNTIME: GucSetting<i32> = GucSetting::<i32>::new(0);
+pub(super) static HOOK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60);
 pub(super) static STALL_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
 pub(super) static LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300_000);
 pub(super) static MIN_FREE_SPACE: GucSetting<i32> = GucSetting::<i32>::new(512);
@@ -168,6 +169,15 @@ fn define_limits() {
             (0, i32::MAX),
             GucContext::Userset,
             GucFlags::UNIT_MS,
+        ),
+        (
+            c"pg_backup.hook_timeout",
+            c"Longest time that one hook may take.",
+            c"0: no limit.",
+            &HOOK_TIMEOUT,
+            (0, i32::MAX / 1000),
+            GucContext::Sighup,
+            seconds,
         ),
         (
             c"pg_backup.min_free_space",

@@ -3,7 +3,9 @@
 mod define;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use pg_backup_core::decide::backup_options::Defaults;
 use pg_backup_core::decide::format::Compression;
 use pg_backup_core::decide::manifest::Application;
 use pg_backup_core::decide::request::{Globals, Limits};
@@ -46,6 +48,7 @@ pub fn load() -> Settings {
         system_identifier: pg::system_identifier(),
         min_free_space: MIN_FREE_SPACE.get().unsigned_abs() as u64 * 1024 * 1024,
         compression_threads: threads(),
+        hook_timeout: Duration::from_secs(HOOK_TIMEOUT.get().unsigned_abs().into()),
     }
 }
 
@@ -68,13 +71,20 @@ pub fn limits() -> Limits {
 }
 
 /// The session's default compression.
-pub fn compression() -> Result<Compression> {
+fn compression() -> Result<Compression> {
     text(&COMPRESSION).unwrap_or_else(|| "zstd:3".to_owned()).parse()
 }
 
-/// The session's default number of connections of pg_dump.
-pub fn jobs() -> i32 {
-    JOBS.get()
+/// What holds for a backup where its options say nothing.
+pub fn defaults() -> Result<Defaults> {
+    Ok(Defaults {
+        compression: compression()?,
+        jobs: JOBS.get(),
+        globals: globals(),
+        limits: limits(),
+        migrations_table: migrations_table(),
+        application: application(),
+    })
 }
 
 /// Backups and verifications at the same time.
@@ -83,7 +93,7 @@ pub fn database_jobs() -> usize {
 }
 
 /// Whether roles and tablespaces are saved.
-pub fn globals() -> Globals {
+fn globals() -> Globals {
     match GLOBALS.get() {
         GlobalsSetting::On => Globals::On,
         GlobalsSetting::WithoutPasswords => Globals::WithoutPasswords,
@@ -101,12 +111,12 @@ pub fn verify() -> Level {
 }
 
 /// The session's table of migrations, or empty.
-pub fn migrations_table() -> String {
+fn migrations_table() -> String {
     text(&MIGRATIONS_TABLE).unwrap_or_default()
 }
 
 /// What the application says about itself.
-pub fn application() -> Application {
+fn application() -> Application {
     let ids = text(&ENCRYPTION_KEY_IDS).unwrap_or_default();
     let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
     Application {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pg_backup_core::decide::request::{Request, Task};
+use pg_backup_core::decide::request::Request;
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::Report;
 
@@ -83,21 +83,13 @@ fn enter(request: &Request, state: State, waits: bool) -> Result<Ticket> {
             .detail(format!("{} bytes, at most {} fit.", text.len(), slots::PAYLOAD))
             .hint("Use patterns instead of long lists of names."));
     }
-    let heavy = matches!(request.task, Task::Backup(_) | Task::Verify(_));
     let (home, caller) = (pg::database_id(), pg::my_pid());
     let entered = slots::write(|table| {
         let launcher = table.launcher;
         let (index, slot) = table.take(state)?;
-        slot.home = home;
-        slot.home_name.set(&request.home.database);
-        slot.id = request.home.id;
         slot.caller = caller;
         slot.waits = waits;
-        slot.heavy = heavy;
-        slot.queued_at = request.home.queued_at;
-        slot.kind.set(request.task.kind());
-        slot.database.set(request.task.database().unwrap_or_default());
-        slot.payload.set_whole(&text);
+        slot.describe(home, request, &text);
         Some((Ticket { index, generation: slot.generation }, launcher))
     });
     let (ticket, launcher) = entered.ok_or_else(no_slot)?;

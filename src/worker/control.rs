@@ -41,12 +41,26 @@ impl Control for WorkerControl {
     }
 
     fn started(&self, id: i64) {
-        self.change(|slot| slot.id = id);
+        self.change(|slot| match slot.id {
+            0 => slot.id = id,
+            first if first != id => slot.second = id,
+            _ => {}
+        });
     }
 
     fn waiters(&self) -> Vec<i32> {
         let Some(ticket) = self.ticket else { return Vec::new() };
         slots::read(|table| table.get(ticket).map(slots::Slot::waiters)).unwrap_or_default()
+    }
+
+    fn schedules_changed(&self) {
+        let Some(ticket) = self.ticket else { return };
+        let launcher = slots::write(|table| {
+            let home = table.get(ticket)?.home;
+            table.schedules_changed(home);
+            Some(table.launcher)
+        });
+        pg::wake(launcher.unwrap_or(0));
     }
 
     fn unrecorded(&self) {

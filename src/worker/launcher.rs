@@ -15,7 +15,9 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::control::{WorkerControl, cancelled};
 use super::runner::encode;
+use super::schedules::Schedules;
 use super::slots::{self, Slot, State, Ticket};
+use super::verdict::{Verdict, concurrent, no_worker, verdict};
 use crate::error::log_warning;
 use crate::{pg, settings};
 
@@ -56,6 +58,7 @@ unsafe extern "C-unwind" fn let_go(_code: i32, _argument: pg_sys::Datum) {
 struct Launcher {
     /// Runners that were asked for, until they have ended.
     runners: Vec<(Ticket, pg::Worker)>,
+    schedules: Schedules,
     recovered: bool,
     retry_at: Instant,
     /// Since when no worker slot of the server has been free.
@@ -64,31 +67,29 @@ struct Launcher {
 
 impl Launcher {
     fn new() -> Self {
-        Self { runners: Vec::new(), recovered: false, retry_at: Instant::now(), starved: None }
+        Self {
+            runners: Vec::new(),
+            schedules: Schedules::default(),
+            recovered: false,
+            retry_at: Instant::now(),
+            starved: None,
+        }
     }
 
     fn pause(&self) -> Duration {
         let busy = !self.recovered
             || slots::read(|t| t.slots.iter().any(|slot| slot.state != State::Free));
-        if busy { BUSY } else { IDLE }
+        self.schedules.pause(if busy { BUSY } else { IDLE })
     }
 
     fn round(&mut self) {
         self.recover();
         self.notice_ended_runners();
         self.finish_orphans();
+        if self.recovered {
+            self.schedules.round();
+        }
         self.dispatch();
-    }
-
-    /// Runs a step of the engine to its end. The event loop goes with it, and so do connections
-    /// that were dropped in it: a session that lingers would be in the way of others.
-    fn engine<T>(&self, step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
-        let runtime = super::event_loop();
-        let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
-        let settings = settings::load();
-        let control = WorkerControl { ticket: None };
-        let context = Context { settings: &settings, harden: pg::harden, control: &control };
-        runtime.block_on(step(&context))
     }
 
     /// Once after the start, again until it succeeds.
@@ -98,9 +99,10 @@ impl Launcher {
         }
         self.retry_at = Instant::now() + RETRY;
         let alive = alive();
-        match self.engine(async |context| recovery::recover(context, &alive).await) {
-            Ok(failures) => {
-                failures.into_iter().for_each(log_warning);
+        match engine(async |context| recovery::recover(context, &alive).await) {
+            Ok(recovered) => {
+                recovered.failures.into_iter().for_each(log_warning);
+                self.schedules.begin(recovered.databases);
                 self.recovered = true;
             }
             Err(failure) if failure.class == Class::Interrupted => {}
@@ -146,14 +148,15 @@ impl Launcher {
         }
     }
 
-    fn settle(&self, ticket: Ticket, id: i64, home: &str) -> Result<()> {
+    fn settle(&mut self, ticket: Ticket, id: i64, home: &str) -> Result<()> {
         let others: Vec<_> = alive().into_iter().filter(|(_, other)| *other != id).collect();
-        let settled = self.engine(async |context| {
+        let settled = engine(async |context| {
             recovery::sweep_partials(context).into_iter().for_each(log_warning);
-            recovery::recover_database(context, home, &others).await
+            recovery::database(context, home, Some(&others)).await
         });
         match settled {
-            Ok(_) => {}
+            Ok(Some(found)) => self.schedules.learn(found),
+            Ok(None) => {}
             Err(failure) if failure.class == Class::UndefinedDatabase => {}
             Err(failure) => return Err(failure),
         }
@@ -191,16 +194,17 @@ impl Launcher {
         slots::write(|table| table.get_mut(ticket).map(|slot| slot.state = State::Queued));
         let since = *self.starved.get_or_insert_with(Instant::now);
         if since.elapsed() >= WORKER_TIME {
-            self.refuse(ticket, no_worker());
+            self.refuse(ticket, no_worker(WORKER_TIME));
         }
     }
 
     /// Ends a job that never ran: a row says why, and so does the error of its caller.
-    fn refuse(&self, ticket: Ticket, failure: Failure) {
+    fn refuse(&mut self, ticket: Ticket, failure: Failure) {
         let text = slots::read(|t| t.get(ticket).map(|slot| slot.payload.get().to_owned()));
         let request = text.and_then(|text| serde_json::from_str::<Request>(&text).ok());
-        if let Some(Request { home, task: task @ Task::Backup(_) }) = request {
-            let recorded = self.engine(async |context| {
+        let refused = |task: &Task| matches!(task, Task::Backup(_) | Task::Scheduled(_));
+        if let Some(Request { home, task }) = request.filter(|request| refused(&request.task)) {
+            let recorded = engine(async |context| {
                 settle::record_unstarted(context, &home, &task, &failure).await
             });
             match recorded {
@@ -209,9 +213,24 @@ impl Launcher {
                 }
                 Err(unrecorded) => log_warning(unrecorded),
             }
+            if task.schedule().is_some() {
+                // A retry may be planned; a due time that could not be told of is due again.
+                self.schedules.read_again(ticket);
+            }
         }
         conclude(ticket, failure);
     }
+}
+
+/// Runs a step of the engine to its end. The event loop goes with it, and so do connections that
+/// were dropped in it: a session that lingers would be in the way of others.
+pub(super) fn engine<T>(step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
+    let runtime = super::event_loop();
+    let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
+    let settings = settings::load();
+    let control = WorkerControl { ticket: None };
+    let context = Context { settings: &settings, harden: pg::harden, control: &control };
+    runtime.block_on(step(&context))
 }
 
 /// Every job that still has a word to say about its row.
@@ -220,7 +239,8 @@ fn alive() -> Vec<recovery::Alive> {
         let alive = |slot: &&Slot| {
             slot.id != 0 && !matches!(slot.state, State::Free | State::Finished | State::Orphaned)
         };
-        table.slots.iter().filter(alive).map(|slot| (slot.home, slot.id)).collect()
+        let runs = |slot: &Slot| [(slot.home, slot.id), (slot.home, slot.second)];
+        table.slots.iter().filter(alive).flat_map(runs).collect()
     })
 }
 
@@ -242,53 +262,4 @@ fn conclude(ticket: Ticket, failure: Failure) {
         Some(waiters)
     });
     waiters.into_iter().flatten().for_each(pg::wake);
-}
-
-/// What becomes of a queued job now.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Start,
-    Wait,
-    Cancelled,
-    /// The job with this process id and run id works on the same database, or came first.
-    Concurrent((i32, i64)),
-}
-
-/// Decides about one queued job by all others.
-fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
-    let Some(own) = all.get(ticket.index).filter(|slot| slot.state == State::Queued) else {
-        return Verdict::Wait;
-    };
-    if own.cancel {
-        return Verdict::Cancelled;
-    }
-    let in_the_way = |other: &&Slot| {
-        let first = other.is_under_way()
-            || (other.state == State::Queued && other.ticket < own.ticket && !other.cancel);
-        first && !own.database.get().is_empty() && other.database.get() == own.database.get()
-    };
-    if let Some(other) = all.iter().find(in_the_way) {
-        return Verdict::Concurrent((other.runner, other.id));
-    }
-    let running = all.iter().filter(|slot| slot.heavy && slot.is_under_way()).count();
-    if own.heavy && running >= limit { Verdict::Wait } else { Verdict::Start }
-}
-
-fn concurrent(ticket: Ticket, (runner, id): (i32, i64)) -> Failure {
-    let database = slots::read(|table| {
-        table.get(ticket).map(|slot| slot.database.get().to_owned()).unwrap_or_default()
-    });
-    let detail = match runner {
-        0 => "It is about to start.".to_owned(),
-        pid => format!("It is run {id}, process id {pid}; this call is recorded as skipped."),
-    };
-    Failure::new(Class::Concurrent, format!("another backup of database \"{database}\" is running"))
-        .detail(detail)
-        .hint("Wait for it: backup_progress shows how far it is.")
-}
-
-fn no_worker() -> Failure {
-    Failure::new(Class::LimitExceeded, "could not start a background worker")
-        .detail(format!("No worker slot was free for {} s.", WORKER_TIME.as_secs()))
-        .hint("Raise max_worker_processes and restart the server, or try again later.")
 }

@@ -4,17 +4,34 @@
 pub mod call;
 mod control;
 mod launcher;
-mod pending;
+pub mod pending;
 mod runner;
+mod schedules;
 pub mod slots;
 pub mod text;
+mod verdict;
+
+use std::cell::Cell;
 
 use crate::pg;
 
+thread_local! {
+    /// Whether the postmaster began as a standby; inherited by every process it forks.
+    static STANDBY: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Reserves shared memory and registers the launcher; while the library is preloaded.
 pub fn register() {
+    let signals = ["standby.signal", "recovery.signal"].map(|file| pg::data_directory().join(file));
+    STANDBY.set(signals.iter().any(|file| file.exists()));
     slots::reserve();
     pg::register_static_worker(c"pg_backup launcher", c"pg_backup_launcher_main");
+}
+
+/// Whether this server began as a standby, or to recover to a point in time: when it becomes a
+/// primary, that is no start of it.
+fn began_as_standby() -> bool {
+    STANDBY.get()
 }
 
 /// An event loop for one piece of work. The stack of its helper threads (they look up host names)

@@ -14,6 +14,8 @@ use crate::pg::{self, Event};
 thread_local! {
     /// Reserved jobs, each with the savepoint it was asked for in.
     static PENDING: RefCell<Vec<(u32, Ticket)>> = const { RefCell::new(Vec::new()) };
+    /// Whether this transaction has changed schedules.
+    static CHANGED: Cell<bool> = const { Cell::new(false) };
     static WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -21,6 +23,15 @@ thread_local! {
 pub fn add(ticket: Ticket) {
     pg::on_transaction_end(transaction_event);
     PENDING.with_borrow_mut(|pending| pending.push((pg::subtransaction(), ticket)));
+}
+
+/// Remembers that this transaction changes schedules: the launcher reads them when it commits.
+/// One whose savepoint is rolled back makes it read them for nothing.
+pub fn schedules_change() {
+    if slots::is_ready() {
+        pg::on_transaction_end(transaction_event);
+        CHANGED.set(true);
+    }
 }
 
 /// Whether a job of this transaction waits for its commit.
@@ -37,8 +48,14 @@ pub fn watch_exit() {
 
 fn transaction_event(event: Event) {
     match event {
-        Event::Committed => queue(take(|_| true)),
-        Event::Aborted => drop_all(take(|_| true)),
+        Event::Committed => {
+            tell_launcher();
+            queue(take(|_| true));
+        }
+        Event::Aborted => {
+            CHANGED.set(false);
+            drop_all(take(|_| true));
+        }
         Event::SubAborted { own } => drop_all(take(|savepoint| savepoint == own)),
         Event::SubCommitted { own, parent } => PENDING.with_borrow_mut(|pending| {
             pending.iter_mut().filter(|(at, _)| *at == own).for_each(|(at, _)| *at = parent);
@@ -47,7 +64,29 @@ fn transaction_event(event: Event) {
     }
 }
 
+fn tell_launcher() {
+    if !CHANGED.replace(false) {
+        return;
+    }
+    let home = pg::database_id();
+    let launcher = slots::write(|table| {
+        table.schedules_changed(home);
+        table.launcher
+    });
+    pg::wake(launcher);
+}
+
+/// A prepared transaction is committed by another session, which knows nothing of it.
 fn refuse_prepare() {
+    if CHANGED.replace(false) {
+        crate::error::raise(
+            Failure::new(
+                Class::ActiveTransaction,
+                "cannot PREPARE a transaction that has changed schedules",
+            )
+            .hint("Change them in a transaction of their own."),
+        );
+    }
     if PENDING.with_borrow(Vec::is_empty) {
         return;
     }

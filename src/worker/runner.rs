@@ -67,15 +67,22 @@ fn finish(ticket: Ticket, result: Result<Report>) {
         let slot = table.get_mut(ticket)?;
         let waiters = slot.waiters();
         slot.runner = 0;
+        let unclaimed = result.is_err() && slot.id == 0 && !slot.schedule.get().is_empty();
+        let home = slot.home;
         slot.finish(result.is_ok(), &text);
+        if unclaimed {
+            // The due time is not dealt with: the launcher plans it again.
+            table.schedules_changed(home);
+        }
         Some((waiters, table.launcher))
     });
     if let Some((waiters, launcher)) = waiters {
         waiters.into_iter().for_each(pg::wake);
         pg::wake(launcher);
     }
-    if let Err(failure) = result {
-        crate::error::log_warning(failure);
+    match result {
+        Ok(report) => report.warnings.into_iter().for_each(crate::error::log_warning),
+        Err(failure) => crate::error::log_warning(failure),
     }
 }
 
@@ -89,7 +96,7 @@ pub fn encode(result: &Result<Report>) -> String {
     match (text, result) {
         (Ok(text), _) if text.len() <= slots::PAYLOAD => text,
         (_, Ok(report)) => {
-            let cut = Report { id: report.id, rows: Vec::new() };
+            let cut = Report { id: report.id, ..Report::default() };
             serde_json::to_string(&cut).unwrap_or_default()
         }
         (_, Err(failure)) => {

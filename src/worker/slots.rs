@@ -5,6 +5,7 @@
 //! Every change is made under one lock, and none of them raises an error while it is held.
 
 use pg_backup_core::decide::progress::{Phase, Progress};
+use pg_backup_core::decide::request::{Request, Task};
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
 
 use super::text::Text;
@@ -17,6 +18,8 @@ pub const PAYLOAD: usize = 6144;
 pub const OBSERVERS: usize = 4;
 /// Blockers that are shown.
 const BLOCKERS: usize = 4;
+/// Databases whose schedules the launcher is told to read again; when there are more, it reads all.
+const CHANGED: usize = 32;
 /// `schema.name` with room for quotes.
 const RELATION: usize = 140;
 
@@ -44,6 +47,8 @@ pub struct Slot {
     pub home: u32,
     pub home_name: Text<64>,
     pub id: i64,
+    /// Id of the run that comes after the first: a verification, a retention.
+    pub second: i64,
     /// The session that asked; it gets the result when `waits`.
     pub caller: i32,
     pub waits: bool,
@@ -55,6 +60,9 @@ pub struct Slot {
     pub succeeded: bool,
     /// A kind of job of which only `database_jobs` run at the same time.
     pub heavy: bool,
+    /// Waits for a job that is in its way, instead of being skipped.
+    pub patient: bool,
+    pub schedule: Text<64>,
     pub kind: Text<16>,
     /// The database that no second job may work on; empty for none.
     pub database: Text<64>,
@@ -77,6 +85,7 @@ const FREE: Slot = Slot {
     home: 0,
     home_name: Text::EMPTY,
     id: 0,
+    second: 0,
     caller: 0,
     waits: false,
     observers: [0; OBSERVERS],
@@ -85,6 +94,8 @@ const FREE: Slot = Slot {
     unsettled: false,
     succeeded: false,
     heavy: false,
+    patient: false,
+    schedule: Text::EMPTY,
     kind: Text::EMPTY,
     database: Text::EMPTY,
     queued_at: 0,
@@ -101,13 +112,24 @@ const FREE: Slot = Slot {
 #[derive(Clone, Copy)]
 pub struct Table {
     pub launcher: i32,
+    /// Schedules that run at every start have been looked at since this one.
+    pub started: bool,
     tickets: u64,
+    changed: [u32; CHANGED],
+    all_changed: bool,
     pub slots: [Slot; SLOTS],
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { launcher: 0, tickets: 0, slots: [FREE; SLOTS] }
+        Self {
+            launcher: 0,
+            started: false,
+            tickets: 0,
+            changed: [0; CHANGED],
+            all_changed: false,
+            slots: [FREE; SLOTS],
+        }
     }
 }
 
@@ -179,6 +201,24 @@ impl Table {
         Some(Ticket { index, generation: self.slots[index].generation })
     }
 
+    /// The schedules of a database are others by now.
+    pub fn schedules_changed(&mut self, home: u32) {
+        if self.changed.contains(&home) {
+            return;
+        }
+        match self.changed.iter_mut().find(|place| **place == 0) {
+            Some(place) => *place = home,
+            None => self.all_changed = true,
+        }
+    }
+
+    /// Takes the databases whose schedules are others by now, and whether all have to be read.
+    pub fn take_changed(&mut self) -> (Vec<u32>, bool) {
+        let all = std::mem::replace(&mut self.all_changed, false);
+        let changed = std::mem::replace(&mut self.changed, [0; CHANGED]);
+        (changed.into_iter().filter(|home| *home != 0).collect(), all)
+    }
+
     /// Jobs in one state, by order of arrival.
     pub fn in_state(&self, state: State) -> impl Iterator<Item = Ticket> + use<> {
         let mut found: Vec<(u64, Ticket)> = Vec::new();
@@ -191,6 +231,20 @@ impl Table {
 }
 
 impl Slot {
+    /// Fills a slot that was just taken with what is asked for.
+    pub fn describe(&mut self, home: u32, request: &Request, payload: &str) {
+        self.home = home;
+        self.home_name.set(&request.home.database);
+        self.id = request.home.id;
+        self.heavy =
+            matches!(request.task, Task::Backup(_) | Task::Scheduled(_) | Task::Verify(_));
+        self.queued_at = request.home.queued_at;
+        self.kind.set(request.task.kind());
+        self.database.set(request.task.database().unwrap_or_default());
+        self.schedule.set(request.task.schedule().unwrap_or_default());
+        self.payload.set_whole(payload);
+    }
+
     /// Whether the job has a runner, or is about to.
     pub fn is_under_way(&self) -> bool {
         matches!(self.state, State::Starting | State::Running)

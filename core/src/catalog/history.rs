@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::events::{Event, announce};
 use super::qualified;
 use crate::decide::request::Home;
 use crate::error::{Class, Failure, Result};
@@ -21,11 +22,12 @@ const OID_OF: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
 pub struct History<'a> {
     pub server: &'a Server,
     pub control: &'a dyn Control,
+    pub(super) schema: String,
     /// Id of the table: an extension that was dropped and created again has another one, where
     /// the same ids are other runs.
-    table: u32,
+    pub(super) table: u32,
     pub(super) runs: String,
-    manifests: String,
+    pub(super) manifests: String,
 }
 
 /// What a new row says.
@@ -34,6 +36,7 @@ pub struct NewRun<'a> {
     pub kind: &'a str,
     pub database: &'a str,
     pub origin: &'a str,
+    pub schedule: Option<&'a str>,
     pub comment: Option<&'a str>,
     /// The backup that a verification or deletion works on.
     pub subject: Option<i64>,
@@ -66,6 +69,7 @@ impl<'a> History<'a> {
         Ok(History {
             server,
             control,
+            schema: home.schema.clone(),
             table,
             runs,
             manifests: qualified(&home.schema, "backup_manifests"),
@@ -73,38 +77,61 @@ impl<'a> History<'a> {
     }
 
     /// The same history through another session in the same database.
-    pub fn with_server<'b>(&self, server: &'b Server) -> History<'b>
-    where
-        'a: 'b,
-    {
-        let (runs, manifests) = (self.runs.clone(), self.manifests.clone());
-        History { server, control: self.control, table: self.table, runs, manifests }
+    pub fn with_server<'b>(&'b self, server: &'b Server) -> History<'b> {
+        self.with(server, self.control)
     }
 
     /// The same history for somebody whose waits another control looks after.
-    pub fn with_control<'b>(&self, control: &'b dyn Control) -> History<'b>
-    where
-        'a: 'b,
-    {
-        let (runs, manifests) = (self.runs.clone(), self.manifests.clone());
-        History { server: self.server, control, table: self.table, runs, manifests }
+    pub fn with_control<'b>(&'b self, control: &'b dyn Control) -> History<'b> {
+        self.with(self.server, control)
+    }
+
+    fn with<'b>(&'b self, server: &'b Server, control: &'b dyn Control) -> History<'b> {
+        History {
+            server,
+            control,
+            schema: self.schema.clone(),
+            table: self.table,
+            runs: self.runs.clone(),
+            manifests: self.manifests.clone(),
+        }
     }
 
     /// A row for a run that begins: a new one, or the one that a caller who did not wait has left
     /// under the id that the request carries.
     pub async fn begin(&self, home: &Home, run: &NewRun<'_>, status: &str) -> Result<i64> {
-        self.fitting(async |fit| self.begin_as(home, run, status, fit).await).await
+        let id = self.fitting(async |fit| self.insert(home, run, status, fit).await).await?;
+        self.begun(id, run, status).await;
+        Ok(id)
     }
 
-    async fn begin_as(&self, home: &Home, run: &NewRun<'_>, status: &str, fit: Fit) -> Result<i64> {
+    /// Tells whoever listens of a run that has begun.
+    pub(super) async fn begun(&self, id: i64, run: &NewRun<'_>, status: &str) {
+        if status != "running" {
+            return;
+        }
+        let NewRun { kind, database, schedule, .. } = *run;
+        let event = Event::of_status(status);
+        let event = Event { event, id, kind, database, status, schedule, error: None };
+        announce(self.server, self.control, &event).await;
+    }
+
+    pub(super) async fn insert(
+        &self,
+        home: &Home,
+        run: &NewRun<'_>,
+        status: &str,
+        fit: Fit,
+    ) -> Result<i64> {
         let (columns, values) = match home.id {
             0 => ("", ""),
-            _ => ("id, ", "$9, "),
+            _ => ("id, ", "$10, "),
         };
         let sql = format!(
             "INSERT INTO {} ({columns}kind, database, status, origin, requested_by, queued_at, \
-             started_at, comment, subject) \
-             VALUES ({values}$1, $2, $3, $4, $5, $6, pg_catalog.clock_timestamp(), $7, $8) \
+             started_at, comment, subject, schedule) \
+             VALUES ({values}$1, $2, $3, $4, $5, $6, \
+             CASE WHEN $3 <> 'queued' THEN pg_catalog.clock_timestamp() END, $7, $8, $9) \
              ON CONFLICT (id) DO UPDATE SET status = excluded.status, \
              started_at = excluded.started_at RETURNING id",
             self.runs
@@ -121,6 +148,7 @@ impl<'a> History<'a> {
             &queued,
             &run.comment,
             &run.subject,
+            &run.schedule,
         ];
         if home.id != 0 {
             params.push(&home.id);
@@ -166,55 +194,10 @@ impl<'a> History<'a> {
         self.touched(id, count)
     }
 
-    /// The archive is published and verified.
-    pub async fn succeeded(&self, id: i64, verify_level: &str) -> Result<()> {
-        let sql = format!(
-            "UPDATE {} SET status = 'succeeded', file_state = 'available', \
-             finished_at = pg_catalog.clock_timestamp(), \
-             verified_at = pg_catalog.clock_timestamp(), verify_level = $2 \
-             WHERE id = $1 AND tableoid = {}",
-            self.runs, self.table
-        );
-        let count = self.server.execute(self.control, &sql, &[&id, &verify_level]).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
-    /// The run ended as `status` for the reason that `failure` gives.
-    pub async fn ended(&self, id: i64, status: &str, failure: &Failure) -> Result<()> {
-        self.fitting(async |fit| self.ended_as(id, status, failure, fit).await).await
-    }
-
-    async fn ended_as(&self, id: i64, status: &str, failure: &Failure, fit: Fit) -> Result<()> {
-        let sql = format!(
-            "WITH gone AS (DELETE FROM {0} WHERE id = $1 AND EXISTS \
-             (SELECT FROM {1} r WHERE r.id = $1 AND r.tableoid = {2})) \
-             UPDATE {1} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
-             error = $3, error_detail = nullif($4, ''), error_hint = nullif($5, ''), \
-             file = CASE WHEN kind = 'backup' THEN NULL ELSE file END, \
-             sha256 = CASE WHEN kind = 'backup' THEN NULL ELSE sha256 END, \
-             size_bytes = CASE WHEN kind = 'backup' THEN NULL ELSE size_bytes END \
-             WHERE id = $1 AND tableoid = {2}",
-            self.manifests, self.runs, self.table
-        );
-        let message = match failure.class {
-            Class::Concurrent => "concurrent",
-            _ => failure.message.as_str(),
-        };
-        let detail = match failure.class {
-            Class::Concurrent => format!("{}. {}", failure.message, failure.detail),
-            _ => failure.detail.clone(),
-        };
-        let (message, detail, hint) = (fit(message), fit(&detail), fit(&failure.hint));
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&id, &status, &message, &detail, &hint];
-        let count = self.server.execute(self.control, &sql, &params).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
     /// Writes texts as they are, or, where the encoding of the home database cannot hold them,
     /// with every character beyond ASCII replaced: the row matters more. The manifest inside the
     /// archive keeps them.
-    async fn fitting<T>(&self, write: impl AsyncFn(Fit) -> Result<T>) -> Result<T> {
+    pub(super) async fn fitting<T>(&self, write: impl AsyncFn(Fit) -> Result<T>) -> Result<T> {
         match write(str::to_owned).await {
             Err(failure) if failure.class == Class::Statement && self.server.encoding != "UTF8" => {
                 write(ascii).await
@@ -223,21 +206,11 @@ impl<'a> History<'a> {
         }
     }
 
-    /// A run that is not a backup succeeded.
-    pub async fn done(&self, id: i64) -> Result<()> {
-        let sql = format!(
-            "UPDATE {} SET status = 'succeeded', finished_at = pg_catalog.clock_timestamp() \
-             WHERE id = $1 AND tableoid = {}",
-            self.runs, self.table
-        );
-        let count = self.server.execute(self.control, &sql, &[&id]).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
-    /// Runs that say they are alive: (id, status, kind, file, size, sha256).
+    /// Runs that say they are alive.
     pub async fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let sql = format!(
-            "SELECT id, status, file, size_bytes, sha256 FROM {} \
+            "SELECT id, status, file, size_bytes, sha256, \
+             CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );
@@ -248,6 +221,7 @@ impl<'a> History<'a> {
             file: row.get(2),
             size_bytes: row.get(3),
             sha256: row.get(4),
+            schedule: row.get(5),
         };
         Ok(rows.iter().map(unfinished).collect())
     }
@@ -261,7 +235,7 @@ impl<'a> History<'a> {
 }
 
 /// Makes a text fit for the row.
-type Fit = fn(&str) -> String;
+pub(super) type Fit = fn(&str) -> String;
 
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
@@ -275,6 +249,8 @@ pub struct Unfinished {
     pub file: Option<String>,
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
+    /// The schedule that tries it again, if it does.
+    pub schedule: Option<String>,
 }
 
 /// The history is where the extension is: when its table is gone, so is the extension.

@@ -1,5 +1,6 @@
 //! The archives of the history: their files and what became of them.
 
+use super::events::{Event, announce};
 use super::history::{History, history_failure};
 use crate::error::{Class, Failure, Result};
 
@@ -57,17 +58,10 @@ impl History<'_> {
         done.map(drop).map_err(history_failure)
     }
 
-    /// Sets the state of a backup's file.
-    pub async fn set_file_state(&self, id: i64, state: &str) -> Result<()> {
-        let sql = format!("UPDATE {} SET file_state = $2 WHERE id = $1", self.runs);
-        let count = self.server.execute(self.control, &sql, &[&id, &state]).await;
-        self.touched(id, count.map_err(history_failure)?)
-    }
-
     /// Takes a backup for deletion: only one that is not pinned.
     pub async fn begin_delete(&self, id: i64) -> Result<bool> {
         let sql = format!(
-            "UPDATE {} SET file_state = 'deleting' \
+            "UPDATE {} SET file_state = 'deleting', removal = 'deleted' \
              WHERE id = $1 AND NOT pinned AND file_state IS NOT NULL",
             self.runs
         );
@@ -75,16 +69,70 @@ impl History<'_> {
         Ok(count.map_err(history_failure)? == 1)
     }
 
-    /// Backups whose deletion did not come to its end: (id, file).
-    pub async fn deleting(&self) -> Result<Vec<(i64, String)>> {
+    /// Takes a backup for pruning: only a good one that is neither pinned nor in use. Gives its
+    /// file.
+    pub async fn begin_prune(&self, id: i64) -> Result<Option<String>> {
         let sql = format!(
-            "SELECT id, file FROM {} WHERE file_state = 'deleting' AND file IS NOT NULL \
-             ORDER BY id LIMIT 10000",
+            "UPDATE {0} SET file_state = 'deleting', removal = 'pruned' \
+             WHERE id = $1 AND NOT pinned AND file_state = 'available' \
+               AND NOT EXISTS (SELECT FROM {0} b WHERE b.subject = $1 \
+                                AND b.status IN ('queued', 'running', 'verifying')) \
+             RETURNING file",
+            self.runs
+        );
+        let rows = self.server.rows(self.control, &sql, &[&id]).await.map_err(history_failure)?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    /// The file of backup `id` is gone: its state says why. Tells whoever listens of one that was
+    /// pruned.
+    pub async fn removed(&self, id: i64, removal: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET file_state = $2 WHERE id = $1 RETURNING kind, database, status, schedule",
+            self.runs
+        );
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&id, &removal];
+        let rows = self.server.rows(self.control, &sql, &params).await.map_err(history_failure)?;
+        self.touched(id, rows.len() as u64)?;
+        if let Some(row) = rows.first().filter(|_| removal == "pruned") {
+            let event = Event {
+                event: removal,
+                id,
+                kind: row.get(0),
+                database: row.get(1),
+                status: row.get(2),
+                schedule: row.get(3),
+                error: None,
+            };
+            announce(self.server, self.control, &event).await;
+        }
+        Ok(())
+    }
+
+    /// Backups whose deletion did not come to its end.
+    pub async fn deleting(&self) -> Result<Vec<Doomed>> {
+        let sql = format!(
+            "SELECT id, file, coalesce(removal, 'deleted') FROM {} \
+             WHERE file_state = 'deleting' AND file IS NOT NULL ORDER BY id LIMIT 10000",
             self.runs
         );
         let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let doomed = |row: &tokio_postgres::Row| Doomed {
+            id: row.get(0),
+            file: row.get(1),
+            removal: row.get(2),
+        };
+        Ok(rows.iter().map(doomed).collect())
     }
+}
+
+/// A backup whose file is about to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    pub id: i64,
+    pub file: String,
+    /// What the state of the file will be: `pruned` or `deleted`.
+    pub removal: String,
 }
 
 fn no_backup(id: i64) -> Failure {

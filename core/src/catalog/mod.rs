@@ -1,11 +1,16 @@
 //! The SQL that the engine sends through its client connections. Every name of the catalog is
 //! qualified, every name of a user is quoted here or bound as a parameter.
 
+pub mod events;
 pub mod facts;
 pub mod history;
+pub mod history_end;
 pub mod history_files;
+pub mod hooks;
 pub mod migrations;
 pub mod recovery;
+pub mod retention;
+pub mod schedules;
 pub mod snapshot;
 pub mod watch;
 

@@ -13,3 +13,8 @@ SELECT n.nspname,
          WHERE d.datname = pg_catalog.current_database())
   FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
  WHERE e.extname = 'pg_backup'";
+
+/// Names of databases by their ids, of those that can be connected to.
+pub const NAMES: &str = "
+SELECT oid, datname FROM pg_catalog.pg_database
+ WHERE oid = ANY ($1) AND datallowconn AND NOT datistemplate AND datconnlimit <> -2";

@@ -133,6 +133,7 @@ mod tests {
         Backup {
             database: "--help".into(),
             origin: "manual".into(),
+            schedule: None,
             comment: None,
             format: Format::Custom,
             compression: "zstd:3".parse().unwrap(),

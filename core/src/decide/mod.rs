@@ -2,15 +2,25 @@
 //! arguments; nothing here touches a file, a process or a connection.
 
 pub mod archive_spec;
+pub mod backup_options;
+pub mod catch_up;
 pub mod copy_rows;
+pub mod due;
 pub mod dump_plan;
 pub mod format;
+pub mod interval;
 pub mod manifest;
 pub mod naming;
 pub mod pattern;
 pub mod progress;
 pub mod redact;
 pub mod request;
+pub mod retention;
+pub mod retry;
+pub mod schedule;
+pub mod schedule_entry;
 pub mod settings;
+pub mod timetable;
 pub mod toc;
 pub mod verify_level;
+pub mod zone;

@@ -19,10 +19,11 @@ pub enum Phase {
     Publishing = 5,
     Deleting = 6,
     Checking = 7,
+    Hooks = 8,
 }
 
 impl Phase {
-    const ALL: [Phase; 8] = [
+    const ALL: [Phase; 9] = [
         Phase::Queued,
         Phase::Connecting,
         Phase::Locking,
@@ -31,6 +32,7 @@ impl Phase {
         Phase::Publishing,
         Phase::Deleting,
         Phase::Checking,
+        Phase::Hooks,
     ];
 
     /// The word in SQL.
@@ -44,6 +46,7 @@ impl Phase {
             Phase::Publishing => "publishing",
             Phase::Deleting => "deleting",
             Phase::Checking => "checking",
+            Phase::Hooks => "hooks",
         }
     }
 

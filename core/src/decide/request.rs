@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backup_options::Defaults;
 use super::format::{Compression, Format};
 use super::manifest::Application;
 use super::verify_level::Level;
@@ -36,8 +37,11 @@ pub struct Request {
 #[expect(clippy::large_enum_variant, reason = "one at a time, for the length of a job")]
 pub enum Task {
     Backup(Backup),
+    /// A backup as a schedule says, and what comes after it.
+    Scheduled(Scheduled),
     Verify(Verify),
     Delete(Delete),
+    Prune(Prune),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
 }
@@ -46,7 +50,10 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backup {
     pub database: String,
+    /// Why it was made: manual, schedule, catch_up, retry, start.
     pub origin: String,
+    /// The schedule it belongs to.
+    pub schedule: Option<String>,
     pub comment: Option<String>,
     pub format: Format,
     pub compression: Compression,
@@ -86,10 +93,42 @@ pub enum Globals {
     On,
 }
 
+/// A schedule to look at: what it says is read when the job runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub schedule: String,
+    /// The database that it backed up when the job was made. A schedule that says otherwise by now
+    /// is looked at again.
+    pub database: String,
+    pub cause: Cause,
+    pub defaults: Defaults,
+}
+
+/// Why a schedule is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It is, or may be, due: its row decides.
+    Due,
+    /// The server has started.
+    Start,
+    /// `backup_run()`.
+    Manual,
+}
+
+/// The policy of a schedule to apply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prune {
+    pub schedule: String,
+}
+
 /// An archive to verify.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verify {
     pub backup: i64,
+    /// As of the backup that it belongs to.
+    pub origin: String,
+    pub schedule: Option<String>,
     pub level: Level,
     pub limits: Limits,
 }
@@ -110,9 +149,9 @@ impl Task {
     /// The word in the history's column `kind`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Task::Backup(_) => "backup",
+            Task::Backup(_) | Task::Scheduled(_) => "backup",
             Task::Verify(_) => "verify",
-            Task::Delete(_) => "prune",
+            Task::Delete(_) | Task::Prune(_) => "prune",
             Task::Check(_) => "check",
         }
     }
@@ -122,7 +161,19 @@ impl Task {
     pub fn database(&self) -> Option<&str> {
         match self {
             Task::Backup(backup) => Some(&backup.database),
-            Task::Verify(_) | Task::Delete(_) | Task::Check(_) => None,
+            Task::Scheduled(scheduled) => Some(&scheduled.database),
+            Task::Verify(_) | Task::Delete(_) | Task::Prune(_) | Task::Check(_) => None,
+        }
+    }
+
+    /// The schedule that the job belongs to.
+    pub fn schedule(&self) -> Option<&str> {
+        match self {
+            Task::Backup(backup) => backup.schedule.as_deref(),
+            Task::Scheduled(scheduled) => Some(&scheduled.schedule),
+            Task::Verify(verify) => verify.schedule.as_deref(),
+            Task::Prune(prune) => Some(&prune.schedule),
+            Task::Delete(_) | Task::Check(_) => None,
         }
     }
 }

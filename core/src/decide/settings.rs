@@ -30,4 +30,6 @@ pub struct Settings {
     pub min_free_space: u64,
     /// Threads that compress beside pg_dump.
     pub compression_threads: u32,
+    /// How long one hook may take; zero is no limit.
+    pub hook_timeout: std::time::Duration,
 }

@@ -17,4 +17,6 @@ pub trait Control {
     fn waiters(&self) -> Vec<i32>;
     /// The run ended, but its row could not be told: the host has to see to it later.
     fn unrecorded(&self);
+    /// A schedule of the home database has another next time than whoever planned it knows.
+    fn schedules_changed(&self);
 }

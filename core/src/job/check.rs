@@ -27,7 +27,7 @@ pub async fn run(context: &Context<'_>, home: &Home, _check: &Check) -> Result<R
         }
     };
     tools(context, major, &mut rows).await?;
-    Ok(Report { id: 0, rows })
+    Ok(Report { rows, ..Report::default() })
 }
 
 fn blocker(subject: &str, failure: &Failure) -> ReportRow {

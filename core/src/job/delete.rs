@@ -39,6 +39,7 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
         kind: "prune",
         database: &archive.database,
         origin: "manual",
+        schedule: None,
         comment: None,
         subject: Some(delete.backup),
     };
@@ -48,7 +49,7 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
         Ok(()) => {
             let last_words = last_words(control, FINISH_TIME);
             history.with_control(&last_words).done(id).await?;
-            Ok(Report { id, rows: Vec::new() })
+            Ok(Report { id, ..Report::default() })
         }
         Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
     }
@@ -71,7 +72,7 @@ async fn steps(
     fault::point("before_unlink");
     remove(&place, file)?;
     fault::point("after_unlink");
-    let told = history.with_control(&last_words).set_file_state(backup, "deleted").await;
+    let told = history.with_control(&last_words).removed(backup, "deleted").await;
     told.inspect_err(|_| context.control.unrecorded())
 }
 

@@ -7,7 +7,10 @@ pub mod context;
 pub mod decode;
 pub mod decoding;
 pub mod delete;
+pub mod hooks;
+pub mod prune;
 pub mod recovery;
+pub mod scheduled;
 pub mod settle;
 pub mod tools;
 pub mod verify;
@@ -16,7 +19,7 @@ pub mod wait;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::request::{Request, Task};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use context::Context;
 
 /// What a job gives back to a waiting caller.
@@ -26,6 +29,9 @@ pub struct Report {
     pub id: i64,
     /// Rows of a verification or a check.
     pub rows: Vec<ReportRow>,
+    /// What went wrong beside it, for the log.
+    #[serde(default)]
+    pub warnings: Vec<Failure>,
 }
 
 /// One finding.
@@ -65,6 +71,8 @@ impl ReportRow {
 pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
     match &request.task {
         Task::Backup(backup) => backup::run(context, &request.home, backup).await,
+        Task::Scheduled(scheduled) => scheduled::run(context, &request.home, scheduled).await,
+        Task::Prune(prune) => prune::run(context, &request.home, prune).await,
         Task::Verify(verify) => verify::run(context, &request.home, verify).await,
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,
         Task::Check(check) => check::run(context, &request.home, check).await,

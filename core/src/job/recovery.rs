@@ -1,10 +1,14 @@
-//! After a crash of anything: the databases with the extension get the truth about their runs,
-//! and partial files without a living owner go. Nothing else is touched.
+//! The databases with the extension, as the launcher sees them: after a crash of anything they get
+//! the truth about their runs, and partial files without a living owner go; and their schedules
+//! are read. Nothing else is touched.
 
 use super::context::Context;
 use super::settle::settle;
-use crate::catalog::recovery::{DATABASES, EXTENSION};
-use crate::decide::request::Home;
+use crate::catalog::history::History;
+use crate::catalog::recovery::{DATABASES, EXTENSION, NAMES};
+use crate::decide::request;
+use crate::decide::schedule_entry::Entry;
+use crate::decide::timetable::Home;
 use crate::error::{Class, Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
@@ -13,50 +17,113 @@ use crate::host::sweep::sweep;
 /// A job that is alive: its home database's id, and the id of its run.
 pub type Alive = (u32, i64);
 
-/// Puts every database right. Gives what could not be done; the caller tries again later.
-pub async fn recover(context: &Context<'_>, alive: &[Alive]) -> Result<Vec<Failure>> {
-    let mut failures = sweep_partials(context);
-    let access = &context.settings.access;
-    let application = "pg_backup launcher";
-    let control = context.control;
-    let server = Server::connect(access, control, &access.connect_database, application).await?;
-    let rows = server.rows(control, DATABASES, &[]).await?;
-    drop(server);
-    for row in rows {
-        control.proceed()?;
-        if let Err(failure) = recover_database(context, row.get(0), alive).await {
-            match failure.class {
-                Class::UndefinedDatabase => {}
-                Class::Cancelled | Class::Interrupted => return Err(failure),
-                _ => failures.push(failure),
-            }
-        }
-    }
-    Ok(failures)
+/// A database with the extension.
+#[derive(Debug)]
+pub struct Found {
+    pub id: u32,
+    pub home: Home,
+    pub entries: Vec<Entry>,
+    /// What could not be done or read in it.
+    pub failures: Vec<Failure>,
 }
 
-/// Puts one database right, when it has the extension.
-pub async fn recover_database(
-    context: &Context<'_>,
-    database: &str,
-    alive: &[Alive],
-) -> Result<usize> {
-    let access = &context.settings.access;
-    let control = context.control;
-    let server = Server::connect(access, control, database, "pg_backup launcher").await?;
-    let rows = server.rows(control, EXTENSION, &[]).await?;
+/// What was found in the whole server.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub databases: Vec<Found>,
+    /// What could not be done; the caller tries again later.
+    pub failures: Vec<Failure>,
+}
+
+/// Puts every database right, and reads its schedules.
+pub async fn recover(context: &Context<'_>, alive: &[Alive]) -> Result<Recovered> {
+    let failures = sweep_partials(context);
+    let mut recovered = all(context, Some(alive)).await?;
+    recovered.failures.splice(0..0, failures);
+    Ok(recovered)
+}
+
+/// Reads the schedules of every database.
+pub async fn survey(context: &Context<'_>) -> Result<Recovered> {
+    all(context, None).await
+}
+
+async fn all(context: &Context<'_>, alive: Option<&[Alive]>) -> Result<Recovered> {
+    let mut recovered = Recovered::default();
+    let server = connect(context, &context.settings.access.connect_database).await?;
+    let rows = server.rows(context.control, DATABASES, &[]).await?;
     drop(server);
-    let Some(row) = rows.first() else { return Ok(0) };
-    let (schema, oid): (String, u32) = (row.get(0), row.get(1));
-    let home = Home {
-        database: database.to_owned(),
-        schema,
+    for row in rows {
+        context.control.proceed()?;
+        match database(context, row.get(0), alive).await {
+            Ok(found) => recovered.databases.extend(found),
+            Err(failure) => match failure.class {
+                Class::UndefinedDatabase => {}
+                Class::Cancelled | Class::Interrupted => return Err(failure),
+                _ => recovered.failures.push(failure),
+            },
+        }
+    }
+    Ok(recovered)
+}
+
+/// Reads the schedules of some databases by their ids; None for one without the extension.
+pub async fn read(context: &Context<'_>, ids: &[u32]) -> Result<Vec<(u32, Result<Option<Found>>)>> {
+    let server = connect(context, &context.settings.access.connect_database).await?;
+    let rows = server.rows(context.control, NAMES, &[&ids]).await?;
+    drop(server);
+    let mut read: Vec<(u32, Result<Option<Found>>)> = Vec::new();
+    for row in &rows {
+        let found = match database(context, row.get(1), None).await {
+            Err(failure) if failure.class == Class::UndefinedDatabase => Ok(None),
+            found => found,
+        };
+        read.push((row.get(0), found));
+    }
+    let gone = ids.iter().filter(|id| !rows.iter().any(|row| row.get::<_, u32>(0) == **id));
+    read.extend(gone.map(|id| (*id, Ok(None))));
+    Ok(read)
+}
+
+async fn connect(context: &Context<'_>, database: &str) -> Result<Server> {
+    let access = &context.settings.access;
+    Server::connect(access, context.control, database, "pg_backup launcher").await
+}
+
+/// Reads one database, when it has the extension; with the jobs that are alive, puts it right
+/// before.
+pub async fn database(
+    context: &Context<'_>,
+    name: &str,
+    alive: Option<&[Alive]>,
+) -> Result<Option<Found>> {
+    let control = context.control;
+    let server = connect(context, name).await?;
+    let rows = server.rows(control, EXTENSION, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (schema, id): (String, u32) = (row.get(0), row.get(1));
+    let home = request::Home {
+        database: name.to_owned(),
+        schema: schema.clone(),
         requested_by: String::new(),
         id: 0,
         queued_at: 0,
     };
-    let here: Vec<i64> = alive.iter().filter(|(db, _)| *db == oid).map(|(_, id)| *id).collect();
-    settle(context, &home, &here).await
+    let history = History::open(&server, control, &home).await?;
+    let mut failures = Vec::new();
+    if let Some(alive) = alive {
+        let here = alive.iter().filter(|(database, _)| *database == id).map(|(_, run)| *run);
+        failures = settle(context, &history, &here.collect::<Vec<_>>()).await?;
+    }
+    let mut entries = Vec::new();
+    for entry in history.schedules_active().await? {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let home = Home { database: name.to_owned(), schema };
+    Ok(Some(Found { id, home, entries, failures }))
 }
 
 /// Removes partial files and work directories that no living process holds.

@@ -15,12 +15,11 @@ use crate::host::archive::follow::Follow;
 use crate::host::archive::reader::open_file;
 use crate::host::archive::tail::Tail;
 use crate::host::dir::BackupDir;
-use crate::host::removal::remove;
 use crate::host::server::Server;
 use crate::host::threads;
 
 /// How long a job that ends badly may try to say so.
-const LAST_WORDS: Duration = Duration::from_secs(15);
+pub const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// The word for how a run ended.
 pub fn status_of(failure: &Failure) -> &'static str {
@@ -93,6 +92,9 @@ pub async fn record_unstarted(
     let control = context.control;
     let server = Server::connect(access, control, &home.database, "pg_backup launcher").await?;
     let history = History::open(&server, control, home).await?;
+    if let Task::Scheduled(scheduled) = task {
+        return super::scheduled::record_refused(&history, home, scheduled, failure).await;
+    }
     let (origin, comment) = match task {
         Task::Backup(backup) => (backup.origin.as_str(), backup.comment.as_deref()),
         _ => ("manual", None),
@@ -101,6 +103,7 @@ pub async fn record_unstarted(
         kind: task.kind(),
         database: task.database().unwrap_or(&home.database),
         origin,
+        schedule: task.schedule(),
         comment,
         subject: None,
     };
@@ -110,34 +113,32 @@ pub async fn record_unstarted(
 }
 
 /// Puts the history of one database right after a crash: every run that says it is alive and is
-/// not in `alive` gets its true end, deletions that were begun are finished.
-pub async fn settle(context: &Context<'_>, home: &Home, alive: &[i64]) -> Result<usize> {
-    let access = &context.settings.access;
-    let control = context.control;
-    let server = Server::connect(access, control, &home.database, "pg_backup launcher").await?;
-    let history = History::open(&server, control, home).await?;
+/// not in `alive` gets its true end, deletions that were begun are finished. Gives what could not
+/// be finished.
+pub async fn settle(
+    context: &Context<'_>,
+    history: &History<'_>,
+    alive: &[i64],
+) -> Result<Vec<Failure>> {
     let settings = context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false).ok();
-    let mut settled = 0;
     for run in history.unfinished().await? {
         if alive.contains(&run.id) {
             continue;
         }
         if is_published(context, place.as_ref(), &run).await {
             history.succeeded(run.id, Level::Read.as_str()).await?;
-        } else {
-            history.ended(run.id, "interrupted", &interrupted()).await?;
+            continue;
         }
-        settled += 1;
-    }
-    if let Some(place) = &place {
-        for (id, file) in history.deleting().await? {
-            remove(place, &file)?;
-            history.set_file_state(id, "deleted").await?;
-            settled += 1;
+        history.ended(run.id, "interrupted", &interrupted()).await?;
+        if let Some(schedule) = &run.schedule {
+            super::scheduled::retry(history, schedule).await?;
         }
     }
-    Ok(settled)
+    match &place {
+        Some(place) => super::prune::finish_deletions(history, place).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Whether the archive of a run that died while publishing has its name and its hash.

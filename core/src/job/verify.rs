@@ -33,7 +33,8 @@ pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<
     let new = NewRun {
         kind: "verify",
         database: &archive.database,
-        origin: "manual",
+        origin: &verify.origin,
+        schedule: verify.schedule.as_deref(),
         comment: None,
         subject: Some(verify.backup),
     };
@@ -43,11 +44,11 @@ pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<
     match look(context, &history, &archive, verify).await {
         Ok((rows, None)) => {
             history.done(id).await?;
-            Ok(Report { id, rows })
+            Ok(Report { id, rows, ..Report::default() })
         }
         Ok((rows, Some(defect))) => {
             history.ended(id, "failed", &defect).await?;
-            Ok(Report { id, rows })
+            Ok(Report { id, rows, ..Report::default() })
         }
         Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
     }

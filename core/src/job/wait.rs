@@ -69,10 +69,23 @@ impl<J: Fn(Result<()>) -> Result<()>> Control for Judged<'_, J> {
     fn unrecorded(&self) {
         self.inner.unrecorded();
     }
+
+    fn schedules_changed(&self) {
+        self.inner.schedules_changed();
+    }
 }
 
 /// Lets `inner` speak, and fails after `limit`; zero is no limit.
 pub fn deadline(inner: &dyn Control, limit: Duration) -> impl Control {
+    timed(inner, limit, "pg_backup.max_runtime")
+}
+
+/// The same with the setting that sets the limit.
+pub fn timed<'a>(
+    inner: &'a dyn Control,
+    limit: Duration,
+    setting: &'static str,
+) -> impl Control + 'a {
     let started = Instant::now();
     let judge = move |said: Result<()>| {
         said?;
@@ -81,7 +94,7 @@ pub fn deadline(inner: &dyn Control, limit: Duration) -> impl Control {
         }
         let seconds = limit.as_secs_f32();
         Err(Failure::new(Class::Timeout, format!("ran longer than {seconds} s"))
-            .hint("Raise pg_backup.max_runtime; 0 sets no limit."))
+            .hint(format!("Raise {setting}; 0 sets no limit.")))
     };
     Judged { inner, judge }
 }
@@ -108,6 +121,15 @@ pub fn moving<'a>(
         let seconds = limit.as_secs_f32();
         Err(Failure::new(Class::Timeout, format!("{what} has not moved for {seconds} s"))
             .hint("Look for a stopped process or a hanging disk; see pg_backup.stall_timeout."))
+    };
+    Judged { inner, judge }
+}
+
+/// Lets `inner` speak, but for its time limits: for steps that have limits of their own.
+pub fn patient(inner: &dyn Control) -> impl Control {
+    let judge = |said: Result<()>| match said {
+        Err(failure) if failure.class == Class::Timeout => Ok(()),
+        said => said,
     };
     Judged { inner, judge }
 }

@@ -20,7 +20,8 @@ use chrono::Utc;
 
 use super::Report;
 use super::context::Context;
-use super::wait::deadline;
+use super::hooks;
+use super::wait::{deadline, last_words, patient};
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
@@ -50,23 +51,91 @@ pub async fn run(context: &Context<'_>, home: &Home, backup: &Backup) -> Result<
     let context = &Context { control: &limited, ..*context };
     let session = Server::connect(access, context.control, &home.database, &name).await?;
     let history = History::open(&session, context.control, home).await?;
-    let new = NewRun {
+    let id = history.begin(home, &new_run(backup), "running").await?;
+    begun(context, home, &history, id, backup).await
+}
+
+/// The row of a backup that begins.
+pub fn new_run(backup: &Backup) -> NewRun<'_> {
+    NewRun {
         kind: "backup",
         database: &backup.database,
         origin: &backup.origin,
+        schedule: backup.schedule.as_deref(),
         comment: backup.comment.as_deref(),
         subject: None,
-    };
-    let id = history.begin(home, &new, "running").await?;
+    }
+}
+
+/// Makes the backup whose row says that it runs, with the hooks before and after it.
+pub async fn begun(
+    context: &Context<'_>,
+    home: &Home,
+    history: &History<'_>,
+    id: i64,
+    backup: &Backup,
+) -> Result<Report> {
     context.control.started(id);
     let started = Utc::now();
     let published = Cell::new(false);
-    let work = Work { context, backup, history: &history, id, started, published };
-    match steps(&work).await {
-        Ok(()) => Ok(Report { id, rows: Vec::new() }),
-        Err(failure) if work.published.get() => Err(failure),
-        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
+    let work = Work { context, backup, history, id, started, published };
+    let facts = hooks::Facts::new(id, backup);
+    let before = hooks::run(context, home, history, hooks::Event::BeforeBackup, &facts).await;
+    let made = match before {
+        Ok(()) => steps(&work).await,
+        Err(failure) => Err(failure),
+    };
+    let mut report = Report { id, ..Report::default() };
+    match made {
+        Ok(()) => report.warnings.extend(succeeded(&work, home, facts).await),
+        Err(failure) if work.published.get() => return Err(failure),
+        Err(failure) => {
+            let failure = super::settle::record(context, home, history, id, failure).await;
+            on_failure(&work, home, facts, &failure).await;
+            return Err(failure);
+        }
     }
+    Ok(report)
+}
+
+/// Hooks after a backup: what goes wrong in them is a warning, the backup is good.
+async fn succeeded(work: &Work<'_>, home: &Home, facts: hooks::Facts) -> Option<Failure> {
+    let Work { context, history, id, .. } = *work;
+    let ran = async {
+        let archive = history.archive(id).await?;
+        let facts = facts
+            .with("status", "succeeded")
+            .with("file", archive.file)
+            .with("size_bytes", archive.size_bytes.to_string())
+            .with("sha256", archive.sha256);
+        hooks::run(context, home, history, hooks::Event::AfterBackup, &facts).await
+    };
+    warned(work, ran.await).await
+}
+
+/// Hooks after a failure. One that was asked for by a shutdown leaves no time for them.
+async fn on_failure(work: &Work<'_>, home: &Home, facts: hooks::Facts, failure: &Failure) {
+    if matches!(failure.class, Class::Interrupted | Class::Cancelled) {
+        return;
+    }
+    let Work { context, history, .. } = *work;
+    let facts = facts.with("status", "failed").with("error", failure.message.clone());
+    // The run may have used up its own time; that of each hook is limited by itself.
+    let unlimited = patient(context.control);
+    let context = &Context { control: &unlimited, ..*context };
+    let history = &history.with_control(&unlimited);
+    let ran = hooks::run(context, home, history, hooks::Event::OnFailure, &facts).await;
+    warned(work, ran).await;
+}
+
+/// Writes what a hook failed of into the run's row.
+async fn warned(work: &Work<'_>, ran: Result<()>) -> Option<Failure> {
+    let failure = ran.err()?;
+    let text = format!("{}: {}", failure.message, failure.detail);
+    let control = last_words(work.context.control, super::settle::LAST_WORDS);
+    // When the row cannot be told, the log is.
+    let _ = work.history.with_control(&control).warn(work.id, &[text]).await;
+    Some(failure)
 }
 
 /// The steps. Each takes what the one before it gives; nothing is kept of a run that stops.

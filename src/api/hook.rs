@@ -1,0 +1,95 @@
+//! `backup_hook()`, and the function that runs a hook.
+
+use pg_backup_core::error::{Class, Failure, Result};
+use pgrx::prelude::*;
+
+use crate::catalog::hooks::{self, Hook};
+use crate::error::unwrap;
+use crate::{catalog, pg};
+
+/// Events that have hooks by now.
+const EVENTS: [&str; 3] = ["before_backup", "after_backup", "on_failure"];
+/// Events that come with restore.
+const LATER: [&str; 3] = ["before_restore", "after_restore", "after_swap"];
+/// Bytes of a name, as for every identifier of the server.
+const NAME_MAX: usize = 63;
+
+#[pg_extern(sql = r#"
+CREATE PROCEDURE backup_hook(event text, name text, sql text)
+LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@'
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+"#)]
+fn backup_hook(event: Option<String>, name: Option<String>, sql: Option<String>) {
+    unwrap(hook(event, name, sql));
+}
+
+fn hook(event: Option<String>, name: Option<String>, sql: Option<String>) -> Result<()> {
+    let event = known(event.as_deref().unwrap_or("NULL"))?;
+    let name = name.filter(|name| {
+        !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control)
+    });
+    let name = name.ok_or_else(|| {
+        Failure::new(Class::InvalidArgument, "invalid name of a hook").hint(format!(
+            "Use 1 to {NAME_MAX} bytes without control characters, for example 'sessions'."
+        ))
+    })?;
+    let schema = catalog::schema()?;
+    let found = hooks::find(&schema, event, &name)?;
+    may_change(found.as_ref(), &name)?;
+    match sql {
+        Some(sql) => {
+            pg::parse(&sql);
+            hooks::upsert(&schema, event, &name, &sql)
+        }
+        None if found.is_none() => Err(hooks::no_hook(event, &name)),
+        None => hooks::delete(&schema, event, &name),
+    }
+}
+
+fn known(event: &str) -> Result<&str> {
+    if EVENTS.contains(&event) {
+        return Ok(event);
+    }
+    let failure = Failure::new(Class::InvalidArgument, format!("invalid event: \"{event}\""));
+    let events = format!("Hooks run at {}.", EVENTS.join(", "));
+    match LATER.contains(&event) {
+        true => Err(failure.detail("It comes with restore, which is not here yet.").hint(events)),
+        false => Err(failure.hint(events)),
+    }
+}
+
+/// A hook belongs to the role that registered it.
+fn may_change(found: Option<&Hook>, name: &str) -> Result<()> {
+    let Some(hook) = found else { return Ok(()) };
+    if pg::is_superuser() || hook.role_id == pg::current_role_id() {
+        return Ok(());
+    }
+    Err(Failure::new(Class::InsufficientPrivilege, format!("must be owner of hook \"{name}\""))
+        .detail(format!("It was registered by role \"{}\".", hook.role))
+        .hint("Use another name."))
+}
+
+/// Runs a hook with the rights of the role that registered it. For the runner.
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn backup_run_hook(event: String, name: String) {
+    unwrap(run_hook(&event, &name));
+}
+
+fn run_hook(event: &str, name: &str) -> Result<()> {
+    let hook = hooks::find(&catalog::schema()?, event, name)?;
+    let hook = hook.ok_or_else(|| hooks::no_hook(event, name))?;
+    if !hook.same_role {
+        return Err(Failure::new(
+            Class::InsufficientPrivilege,
+            format!("role \"{}\", which registered the hook, is not there any more", hook.role),
+        )
+        .detail("A role that was made anew under the same name does not inherit its hooks.")
+        .hint("Register the hook again with CALL backup_hook(…)."));
+    }
+    let ran = pg::as_role(hook.role_id, || Spi::run(&hook.sql));
+    ran.map_err(|error| {
+        Failure::new(Class::Hook, format!("could not run the hook: {error}"))
+            .hint("A hook is one transaction: BEGIN, COMMIT and ROLLBACK cannot be in it.")
+    })
+}

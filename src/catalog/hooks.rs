@@ -1,0 +1,65 @@
+//! Hooks as backends write and read them, in the caller's transaction.
+
+use pg_backup_core::error::{Class, Failure, Result};
+use pgrx::prelude::*;
+
+use super::{qualified, spi_failure};
+use crate::pg;
+
+/// A hook as it is stored.
+pub struct Hook {
+    pub sql: String,
+    pub role: String,
+    pub role_id: u32,
+    /// Whether the role is still the one that registered it.
+    pub same_role: bool,
+}
+
+/// The hook of this name; None when there is none.
+pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
+    let sql = format!(
+        "SELECT h.sql, h.role, h.role_id, EXISTS (SELECT FROM pg_catalog.pg_roles r \
+                WHERE r.oid = h.role_id AND r.rolname = h.role) \
+           FROM {} h WHERE h.event = $1 AND h.name = $2",
+        qualified(schema, "backup_hook_entries")
+    );
+    let found = Spi::connect(|client| {
+        let table = client.select(&sql, Some(1), &[event.into(), name.into()])?;
+        let Some(row) = table.into_iter().next() else { return Ok(None) };
+        Ok(Some(Hook {
+            sql: row.get::<String>(1)?.unwrap_or_default(),
+            role: row.get::<String>(2)?.unwrap_or_default(),
+            role_id: row.get::<pg_sys::Oid>(3)?.unwrap_or(pg_sys::Oid::INVALID).to_u32(),
+            same_role: row.get::<bool>(4)?.unwrap_or(false),
+        }))
+    });
+    found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
+}
+
+/// Registers a hook for the role that called.
+pub fn upsert(schema: &str, event: &str, name: &str, sql: &str) -> Result<()> {
+    let statement = format!(
+        "INSERT INTO {} (event, name, sql, role, role_id) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (event, name) DO UPDATE SET sql = excluded.sql, role = excluded.role, \
+         role_id = excluded.role_id, changed_at = pg_catalog.now()",
+        qualified(schema, "backup_hook_entries")
+    );
+    let role = pg_sys::Oid::from(pg::current_role_id());
+    let args = [event.into(), name.into(), sql.into(), pg::current_role().into(), role.into()];
+    Spi::run_with_args(&statement, &args).map_err(|error| spi_failure(&error))
+}
+
+/// Removes a hook.
+pub fn delete(schema: &str, event: &str, name: &str) -> Result<()> {
+    let sql = format!(
+        "DELETE FROM {} WHERE event = $1 AND name = $2",
+        qualified(schema, "backup_hook_entries")
+    );
+    Spi::run_with_args(&sql, &[event.into(), name.into()]).map_err(|error| spi_failure(&error))
+}
+
+/// The failure of a hook that is not there.
+pub fn no_hook(event: &str, name: &str) -> Failure {
+    Failure::new(Class::UndefinedObject, format!("hook \"{name}\" at {event} does not exist"))
+        .hint("See backup_hooks for the hooks of this database.")
+}

@@ -1,0 +1,216 @@
+//! The launcher's side of schedules: it keeps the timetable of the whole server, reads a database
+//! again when its schedules have changed, and puts a job into a slot for each that is due. What
+//! becomes of it is up to that job.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use pg_backup_core::decide::request::{Cause, Home, Request, Scheduled, Task};
+use pg_backup_core::decide::timetable::{Look, Timetable};
+use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::fault;
+use pg_backup_core::job::recovery::{self, Found};
+
+use super::launcher::engine;
+use super::slots::{self, SLOTS, State, Ticket};
+use crate::error::log_warning;
+use crate::{pg, settings};
+
+/// Slots that schedules leave to people.
+const FOR_PEOPLE: usize = 32;
+/// Without any sign of a change, everything is read again so often: a change that did not go
+/// through SQL of this server's sessions (a prepared transaction, say) shows then.
+const READ_ALL: Duration = Duration::from_secs(3600);
+/// Between two attempts to read what could not be read.
+const RETRY: Duration = Duration::from_secs(5);
+/// Reading takes at most this part of the launcher's time, however often schedules change.
+const READING_SHARE: u32 = 10;
+/// How long a look waits for a free slot before it asks again.
+const NO_SLOT: TimeDelta = TimeDelta::seconds(1);
+
+/// What the launcher knows of all schedules.
+pub struct Schedules {
+    timetable: Timetable,
+    /// Looks at the start of the server that had no room yet.
+    starting: Vec<Look>,
+    /// Databases to be read again, and not before when.
+    changed: BTreeSet<u32>,
+    read_at: Instant,
+    read_all_at: Instant,
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            timetable: Timetable::default(),
+            starting: Vec::new(),
+            changed: BTreeSet::new(),
+            read_at: now,
+            read_all_at: now + READ_ALL,
+        }
+    }
+}
+
+impl Schedules {
+    /// Takes what was found when the launcher began. Since a start of the server this happens
+    /// once with `at_start`; a standby that was promoted has not started.
+    pub fn begin(&mut self, found: Vec<Found>) {
+        found.into_iter().for_each(|found| self.learn(found));
+        let first = slots::write(|table| !std::mem::replace(&mut table.started, true));
+        if !first || super::began_as_standby() {
+            return;
+        }
+        self.starting = self.timetable.at_start(fault::now());
+    }
+
+    /// Takes the schedules of one database.
+    pub fn learn(&mut self, found: Found) {
+        found.failures.into_iter().for_each(log_warning);
+        let database = found.home.database.clone();
+        let now = fault::now();
+        for (name, failure) in self.timetable.replace(found.id, found.home, &found.entries, now) {
+            let message = format!("schedule \"{name}\" of database \"{database}\" cannot run");
+            let detail = format!("{}. {}", failure.message, failure.detail);
+            log_warning(Failure { message, detail, ..failure });
+        }
+    }
+
+    /// One round of the launcher.
+    pub fn round(&mut self) {
+        self.read();
+        let starting = self.starting.len().min(room());
+        for look in self.starting.drain(..starting).collect::<Vec<_>>() {
+            self.enter(&look, Cause::Start);
+        }
+        for look in self.timetable.due(fault::now(), room()) {
+            self.enter(&look, Cause::Due);
+        }
+    }
+
+    /// How long the launcher may sleep, at most `longest`.
+    pub fn pause(&self, longest: Duration) -> Duration {
+        let mut pause = longest;
+        if !self.changed.is_empty() {
+            pause = pause.min(self.read_at.saturating_duration_since(Instant::now()));
+        }
+        if let Some(next) = self.timetable.next().filter(|_| room() > 0) {
+            // A millisecond more: the latch counts whole ones, and must not wake us before.
+            let left = (next - fault::now()).to_std().unwrap_or_default();
+            pause = pause.min(left + Duration::from_millis(1));
+        }
+        pause
+    }
+
+    /// The database of a job has to be read again.
+    pub fn read_again(&mut self, ticket: Ticket) {
+        self.changed.extend(slots::read(|table| table.get(ticket).map(|slot| slot.home)));
+    }
+
+    fn read(&mut self) {
+        let (changed, all) = slots::write(slots::Table::take_changed);
+        self.changed.extend(changed);
+        let now = Instant::now();
+        if now < self.read_at {
+            return;
+        }
+        if all || now >= self.read_all_at {
+            return self.read_all(now);
+        }
+        if self.changed.is_empty() {
+            return;
+        }
+        let ids: Vec<u32> = std::mem::take(&mut self.changed).into_iter().collect();
+        match engine(async |context| recovery::read(context, &ids).await) {
+            Ok(read) => {
+                self.read_at = now + now.elapsed() * READING_SHARE;
+                read.into_iter().for_each(|(id, found)| self.take(id, found));
+            }
+            Err(failure) => self.put_off(&ids, failure),
+        }
+    }
+
+    fn take(&mut self, id: u32, found: Result<Option<Found>>) {
+        match found {
+            Ok(Some(found)) => self.learn(found),
+            Ok(None) => self.timetable.remove(id),
+            Err(failure) => self.put_off(&[id], failure),
+        }
+    }
+
+    fn put_off(&mut self, ids: &[u32], failure: Failure) {
+        self.changed.extend(ids);
+        self.read_at = Instant::now() + RETRY;
+        if failure.class != Class::Interrupted {
+            log_warning(failure);
+        }
+    }
+
+    fn read_all(&mut self, now: Instant) {
+        self.read_all_at = now + READ_ALL;
+        // Without the jobs that are alive: nothing is settled, only read.
+        match engine(async |context| recovery::survey(context).await) {
+            Ok(survey) => {
+                let known = survey.databases.iter().map(|found| found.id).collect::<BTreeSet<_>>();
+                let gone = self.timetable.databases().into_iter().filter(|id| !known.contains(id));
+                gone.for_each(|id| self.timetable.remove(id));
+                survey.databases.into_iter().for_each(|found| self.learn(found));
+                survey.failures.into_iter().for_each(log_warning);
+            }
+            Err(failure) => {
+                self.read_all_at = now + RETRY;
+                log_warning(failure);
+            }
+        }
+        self.read_at = now + now.elapsed() * READING_SHARE;
+    }
+
+    /// Puts a job for the look into a slot.
+    fn enter(&mut self, look: &Look, cause: Cause) {
+        let entered = request(look, cause).and_then(|(request, text)| {
+            let entered = slots::write(|table| {
+                let (_, slot) = table.take(State::Queued)?;
+                slot.describe(look.home_id, &request, &text);
+                slot.patient = look.queues;
+                Some(())
+            });
+            entered.ok_or_else(|| Failure::new(Class::LimitExceeded, "no free job slot"))
+        });
+        if let Err(failure) = entered {
+            self.timetable.put_off(look, fault::now() + NO_SLOT);
+            log_warning(failure);
+        }
+    }
+}
+
+/// Slots that schedules may take now.
+fn room() -> usize {
+    let taken =
+        |slot: &&slots::Slot| slot.state != State::Free && !slot.schedule.get().is_empty();
+    let taken = slots::read(|table| table.slots.iter().filter(taken).count());
+    (SLOTS - FOR_PEOPLE).saturating_sub(taken)
+}
+
+fn request(look: &Look, cause: Cause) -> Result<(Request, String)> {
+    let home = Home {
+        database: look.home.database.clone(),
+        schema: look.home.schema.clone(),
+        requested_by: look.requested_by.clone(),
+        id: 0,
+        queued_at: pg::now_micros(),
+    };
+    let task = Task::Scheduled(Scheduled {
+        schedule: look.schedule.clone(),
+        database: look.database.clone(),
+        cause,
+        defaults: settings::defaults()?,
+    });
+    let request = Request { home, task };
+    let text = serde_json::to_string(&request);
+    let text = text.map_err(|e| Failure::new(Class::Internal, e.to_string()))?;
+    if text.len() > slots::PAYLOAD {
+        return Err(Failure::new(Class::LimitExceeded, "the settings are too long for a job"));
+    }
+    Ok((request, text))
+}

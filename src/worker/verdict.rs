@@ -1,0 +1,66 @@
+//! What becomes of a queued job: a decision by all slots, and the words for jobs that never run.
+
+use std::time::Duration;
+
+use pg_backup_core::error::{Class, Failure};
+
+use super::slots::{self, Slot, State, Ticket};
+
+/// What becomes of a queued job now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Start,
+    Wait,
+    Cancelled,
+    /// The job with this process id and run id works on the same database, or came first.
+    Concurrent((i32, i64)),
+}
+
+/// Decides about one queued job by all others.
+pub fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
+    let Some(own) = all.get(ticket.index).filter(|slot| slot.state == State::Queued) else {
+        return Verdict::Wait;
+    };
+    if own.cancel {
+        return Verdict::Cancelled;
+    }
+    let in_the_way = |other: &&Slot| {
+        let first = other.is_under_way()
+            || (other.state == State::Queued && other.ticket < own.ticket && !other.cancel);
+        first && !own.database.get().is_empty() && other.database.get() == own.database.get()
+    };
+    if let Some(other) = all.iter().find(in_the_way) {
+        // Of one schedule only one waits: else a long job would be followed by a storm.
+        let same = |slot: &Slot| {
+            slot.home == own.home && slot.schedule.get() == own.schedule.get()
+        };
+        let one_waits = |slot: &Slot| {
+            slot.state == State::Queued && slot.ticket < own.ticket && same(slot)
+        };
+        if own.patient && !all.iter().any(one_waits) {
+            return Verdict::Wait;
+        }
+        return Verdict::Concurrent((other.runner, other.id));
+    }
+    let running = all.iter().filter(|slot| slot.heavy && slot.is_under_way()).count();
+    if own.heavy && running >= limit { Verdict::Wait } else { Verdict::Start }
+}
+
+pub fn concurrent(ticket: Ticket, (runner, id): (i32, i64)) -> Failure {
+    let database = slots::read(|table| {
+        table.get(ticket).map(|slot| slot.database.get().to_owned()).unwrap_or_default()
+    });
+    let detail = match runner {
+        0 => "It is about to start.".to_owned(),
+        pid => format!("It is run {id}, process id {pid}; this call is recorded as skipped."),
+    };
+    Failure::new(Class::Concurrent, format!("another backup of database \"{database}\" is running"))
+        .detail(detail)
+        .hint("Wait for it: backup_progress shows how far it is.")
+}
+
+pub fn no_worker(waited: Duration) -> Failure {
+    Failure::new(Class::LimitExceeded, "could not start a background worker")
+        .detail(format!("No worker slot was free for {} s.", waited.as_secs()))
+        .hint("Raise max_worker_processes and restart the server, or try again later.")
+}
