@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::hooks::{self, Hook};
 use crate::error::unwrap;
+use crate::worker::call;
 use crate::{catalog, pg};
 
 /// Events that have hooks by now.
@@ -24,6 +25,7 @@ fn backup_hook(event: Option<String>, name: Option<String>, sql: Option<String>)
 }
 
 fn hook(event: Option<String>, name: Option<String>, sql: Option<String>) -> Result<()> {
+    call::ensure_ready()?;
     let event = known(event.as_deref().unwrap_or("NULL"))?;
     let name = name.filter(|name| {
         !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control)

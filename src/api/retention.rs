@@ -51,6 +51,10 @@ fn prune(schedule: Option<String>, dry_run: bool) -> Result<()> {
     let schedule = schedule.ok_or_else(|| {
         Failure::new(Class::InvalidArgument, "the name of the schedule must not be NULL")
     })?;
+    if !dry_run {
+        call::ensure_ready()?;
+        call::ensure_nothing_written("backup_prune()")?;
+    }
     let (has_policy, verdicts) = judged(&schedule)?;
     if !has_policy {
         return Err(Failure::new(
@@ -62,8 +66,6 @@ fn prune(schedule: Option<String>, dry_run: bool) -> Result<()> {
     }
     let doomed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.keep).collect();
     if !dry_run {
-        call::ensure_ready()?;
-        call::ensure_nothing_written("backup_prune()")?;
         call::run(&Request { home: home(0)?, task: Task::Prune(Prune { schedule }) })?;
     }
     let verb = if dry_run { "would prune" } else { "pruned" };

@@ -73,6 +73,7 @@ fn backup_schedule(
 }
 
 fn schedule(arguments: Arguments) -> Result<()> {
+    call::ensure_ready()?;
     let checked = arguments.check()?;
     let schema = catalog::schema()?;
     schedules::upsert(&schema, &checked)?;
@@ -130,6 +131,7 @@ fn backup_resume(name: Option<String>) {
 }
 
 fn named(name: Option<String>) -> Result<String> {
+    call::ensure_ready()?;
     name.ok_or_else(|| {
         Failure::new(Class::InvalidArgument, "the name of the schedule must not be NULL")
     })

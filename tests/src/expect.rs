@@ -15,11 +15,14 @@ const CALLS: &str = "
 SELECT CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE 'SELECT ' END
        || e.extnamespace::regnamespace || '.' || quote_ident(p.proname) || '('
        || coalesce((SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}'''
-                            WHEN 'text' THEN '''x''' ELSE '''1''' END, ', ' ORDER BY n)
+                            WHEN 'text' THEN '''x''' WHEN 'jsonb' THEN '''{}'''
+                            WHEN 'timestamp with time zone' THEN '''2026-01-01'''
+                            ELSE '''1''' END, ', ' ORDER BY n)
                       FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, n)), '') || ')'
   FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass
   JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'
- WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace ORDER BY p.proname";
+ WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
+   AND p.prorettype <> 'trigger'::regtype ORDER BY p.proname";
 const VIEWS: &str = "
 SELECT c.oid::regclass FROM pg_class c JOIN pg_depend d ON d.objid = c.oid
   JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'

@@ -8,23 +8,42 @@ const CALLS: &str = "
 SELECT p.oid::regprocedure::text,
        CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE 'SELECT ' END || p.proname || '('
        || coalesce((SELECT string_agg(quote_literal(CASE t::regtype::text
-                           WHEN 'text' THEN 'x' WHEN 'text[]' THEN '{x}' ELSE '1' END)
+                           WHEN 'text' THEN 'x' WHEN 'text[]' THEN '{x}' WHEN 'jsonb' THEN '{}'
+                           WHEN 'timestamp with time zone' THEN '2026-01-01' ELSE '1' END)
                            || '::' || t::regtype, ', ') FROM unnest(p.proargtypes) t), '') || ')'
   FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass
   JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'
- WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace ORDER BY 1";
+ WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
+   AND p.prorettype <> 'trigger'::regtype ORDER BY 1";
 
-const VIEWER: [&str; 6] = [
+const VIEWER: [&str; 9] = [
     "backup_check()",
     "backup_contents(bigint)",
     "backup_find(text)",
     "backup_inspect(bigint)",
     "backup_latest(text,text)",
+    "backup_next_run(text,text,timestamp with time zone,timestamp with time zone)",
+    "backup_next_runs(text,text,integer,timestamp with time zone)",
     "backup_progress_rows()",
+    "backup_retention(text)",
 ];
-const OPERATOR: [&str; 4] = ["backup_cancel", "backup_create", "backup_verify", "backup_wait"];
+const OPERATOR: [&str; 11] = [
+    "backup_cancel",
+    "backup_create",
+    "backup_hook",
+    "backup_pause",
+    "backup_prune",
+    "backup_resume",
+    "backup_run",
+    "backup_schedule",
+    "backup_unschedule",
+    "backup_verify",
+    "backup_wait",
+];
 const RELATIONS: [&str; 5] =
-    ["backup_history", "backup_manifest", "backup_progress", "backup_runs", "backup_manifests"];
+    ["backup_history", "backup_manifest", "backup_progress", "backup_schedules", "backup_hooks"];
+const TABLES: [&str; 4] =
+    ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];
 
 fn sqlstate_as(cluster: &Cluster, role: &str, sql: &str) -> String {
     match cluster.connect_as("postgres", role).batch_execute(sql) {
@@ -47,7 +66,7 @@ fn a_role_without_rights_can_do_nothing() {
     for (name, call) in calls(&cluster) {
         assert_eq!(sqlstate_as(&cluster, "nobody", &call), "42501", "{name}");
     }
-    for relation in RELATIONS {
+    for relation in RELATIONS.into_iter().chain(TABLES) {
         let sql = format!("SELECT * FROM {relation}");
         assert_eq!(sqlstate_as(&cluster, "nobody", &sql), "42501", "{relation}");
     }
@@ -66,13 +85,9 @@ fn viewers_and_operators_get_exactly_their_sets() {
             let sql = format!("SELECT has_function_privilege('{role}', '{name}', 'EXECUTE')");
             assert_eq!(cluster.value("postgres", &sql) == "t", wanted, "{role}: {name}");
         }
-        for relation in RELATIONS {
+        for relation in RELATIONS.into_iter().chain(TABLES) {
             let sql = format!("SELECT * FROM {relation}");
-            let wanted = if relation.ends_with('s') && !relation.ends_with("progress") {
-                "42501"
-            } else {
-                "ok"
-            };
+            let wanted = if TABLES.contains(&relation) { "42501" } else { "ok" };
             assert_eq!(sqlstate_as(&cluster, role, &sql), wanted, "{role}: {relation}");
         }
     }

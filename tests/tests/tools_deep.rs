@@ -187,7 +187,7 @@ fn a_script_with_a_torn_middle_never_succeeds() {
     let cluster = Cluster::start();
     cluster.sql("postgres", "CREATE TABLE t AS SELECT i FROM generate_series(1, 20000) i");
     let torn = "#!/bin/bash\nt=$(mktemp)\n\"$REAL\" \"$@\" > $t\nn=$(stat -c %s $t)\n\
-                head -c $((n / 2)) $t\ntail -c 3000 $t\nrm $t";
+                head -c $((n / 2)) $t\nprintf X\ntail -c 3000 $t\nrm $t";
     for options in ["compression => 'none'", "compression => 'gzip:6'"] {
         cluster.use_tool("pg_dump", torn);
         let error = cluster.error("postgres", &format!("SELECT backup_create({options})"));
