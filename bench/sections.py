@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import data
+import schedules
 from cluster import Cluster
 from measure import RunnerMemory, in_turns
 from table import Row, ratio_row
@@ -25,7 +26,7 @@ Section = Callable[[Cluster, int], list[Row]]
 def prepare(cluster: Cluster, chosen: list[str]) -> None:
     """Makes the databases that the chosen sections need, and warms the file cache."""
     needs = {"empty": {"bench_empty"}, "memory": {"bench_small", "bench_big"},
-             "large": {"bench_large"}}
+             "schedules": set(), "large": {"bench_large"}}
     data.ensure(cluster, set().union(*(needs.get(name, {"bench"}) for name in chosen)))
     if set(chosen) - needs.keys():
         raw_copy(cluster)
@@ -161,5 +162,6 @@ ALL: dict[str, Section] = {
     "jobs": jobs,
     "empty": empty,
     "memory": memory,
+    "schedules": schedules.schedules,
     "large": large,
 }

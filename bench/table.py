@@ -37,8 +37,10 @@ class Row:
 
 
 def number(value: float, unit: str) -> str:
-    """Ratios with two places, milliseconds and megabytes without."""
-    return f"{value:.0f} {unit}" if unit else f"{value:.2f}"
+    """Ratios, percentages and short times with two places, others without."""
+    if unit == "MB" or abs(value) >= 10:
+        return f"{value:.0f} {unit}".strip()
+    return f"{value:.2f} {unit}".strip()
 
 
 def ratio_row(what: str, pair: Pair, goal: float | None = None) -> Row:

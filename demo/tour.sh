@@ -18,6 +18,7 @@ tour() {
     heading 'Is everything fit for the next backup?'
     show 'SELECT check_name, status, detail, hint FROM backup_check();' -x
     restore_by_hand
+    schedule_it
 }
 
 show() { # sql [psql options]
@@ -128,6 +129,40 @@ server_command() { # program
     fi
     program=$(command -v "$1" >/dev/null && echo "$1" || printf '%q' "$bin/$1")
     printf '%s%s -h %q' "$as" "$program" "$run"
+}
+
+# A schedule that fires at every full minute; its history before and after the next one.
+schedule_it() {
+    local runs="SELECT id, kind, origin, status, to_char(queued_at, 'HH24:MI:SS') AS due,
+       started_at - queued_at AS late, duration, file_state
+FROM backup_history WHERE schedule = 'every minute' AND kind = 'backup'
+ORDER BY id DESC LIMIT 4;"
+    heading 'A schedule'
+    show "CALL backup_schedule('every minute', '* * * * *', keep_last => 3,
+    options => '{\"comment\": \"by itself\"}');" 2>&1
+    show "SELECT backup_run('every minute') AS now_once;"
+    show "$runs"
+    wait_for_the_minute
+    show "$runs"
+    show "SELECT * FROM backup_retention('every minute');"
+    show 'SELECT name, cron, next_run, last_status, missed FROM backup_schedules;'
+    note 'it goes on at every minute; CALL backup_pause('"'every minute'"') stops it'
+}
+
+wait_for_the_minute() {
+    local due="FROM backup_history WHERE schedule = 'every minute' AND kind = 'backup'
+        AND origin = 'schedule' AND queued_at >= '$(value 'SELECT now()')' AND status"
+    local tick left
+    for ((tick = 0; tick < BACKUP_WAIT_TICKS; tick++)); do
+        [ -z "$(value "SELECT 1 $due = 'succeeded' LIMIT 1")" ] || break
+        [ -z "$(value "SELECT 1 $due IN ('failed', 'skipped') LIMIT 1")" ] ||
+            die 'the scheduled run failed; see backup_history'
+        left=$((60 - $(date +%s) % 60))
+        draw_bar "wait$((left / 15))" "$(printf '   the next one in %2d s' "$left")"
+        sleep "$BAR_INTERVAL_SECONDS"
+    done
+    end_bar
+    [ "$tick" -lt "$BACKUP_WAIT_TICKS" ] || die 'the schedule did not fire'
 }
 
 # Nothing of pg_backup is needed to get at the data. The folder is removed with the demo.

@@ -6,6 +6,7 @@ use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
 
 use super::home;
+use crate::catalog::schedules::Health;
 use crate::error::unwrap;
 use crate::worker::{call, slots};
 use crate::{catalog, pg};
@@ -47,8 +48,32 @@ fn check() -> Result<Vec<ReportRow>> {
         let hint = "Backups are made on the primary; schedules begin here after promotion.";
         rows.push(ReportRow::new("recovery", "warning", "this server is a standby", hint));
     }
-    rows.push(last_backup(catalog::last_good(&catalog::schema()?)?));
+    let schema = catalog::schema()?;
+    rows.push(last_backup(catalog::last_good(&schema)?));
+    rows.push(schedules(&catalog::schedules::health(&schema)?));
     Ok(rows)
+}
+
+/// What the schedules of this database are worth.
+fn schedules(health: &Health) -> ReportRow {
+    let Health { active, idle, overdue, failed } = health;
+    let row = |status, detail: String, hint: &str| {
+        ReportRow::new("schedules", status, detail, if status == "ok" { "" } else { hint })
+    };
+    if let Some(name) = overdue {
+        let hint = "See the server log: the launcher may not be running, or cannot connect.";
+        return row("warning", format!("schedule \"{name}\" is overdue"), hint);
+    }
+    if let Some(name) = failed {
+        let hint = "See error, error_detail and error_hint in backup_history.";
+        return row("warning", format!("the last run of schedule \"{name}\" failed"), hint);
+    }
+    match (active, idle) {
+        (0, 0) => row("warning", "none".into(), "Make one: CALL backup_schedule(…)."),
+        (0, _) => row("warning", format!("none active, {idle} not"), "See backup_schedules."),
+        (_, 0) => row("ok", format!("{active} active"), ""),
+        _ => row("ok", format!("{active} active, {idle} paused or copies"), ""),
+    }
 }
 
 fn preload() -> ReportRow {

@@ -91,7 +91,8 @@ fn run_hook(event: &str, name: &str) -> Result<()> {
     }
     let ran = pg::as_role(hook.role_id, || Spi::run(&hook.sql));
     ran.map_err(|error| {
-        Failure::new(Class::Hook, format!("could not run the hook: {error}"))
+        Failure::new(Class::Hook, "a hook cannot end its own transaction")
+            .detail(format!("The server says: {error}."))
             .hint("A hook is one transaction: BEGIN, COMMIT and ROLLBACK cannot be in it.")
     })
 }

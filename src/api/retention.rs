@@ -22,7 +22,9 @@ fn backup_retention(
 ) -> TableIterator<'static, (name!(id, i64), name!(verdict, String), name!(reasons, Vec<String>))> {
     let (_, verdicts) = unwrap(judged(&schedule));
     let word = |keep: bool| if keep { "keep" } else { "prune" };
-    TableIterator::new(verdicts.into_iter().map(move |v| (v.id, word(v.keep).to_owned(), v.reasons)))
+    TableIterator::new(
+        verdicts.into_iter().map(move |v| (v.id, word(v.keep).to_owned(), v.reasons)),
+    )
 }
 
 /// Whether the schedule has a policy at all, and the verdicts, newest first.

@@ -125,8 +125,10 @@ pub fn zone(name: Option<String>) -> Result<Zone> {
     let name = name.unwrap_or_else(pg::time_zone);
     let zone = Zone::parse(&name).map_err(|failure| match said {
         true => failure,
-        false => Failure { message: format!("{} (the session's TimeZone)", failure.message), ..failure }
-            .hint("Give a zone, for example timezone => 'Europe/Paris'."),
+        false => {
+            Failure { message: format!("{} (the session's TimeZone)", failure.message), ..failure }
+                .hint("Give a zone, for example timezone => 'Europe/Paris'.")
+        }
     })?;
     if !pg::knows_zone(zone.name()) {
         return Err(invalid(format!("the server does not know the time zone \"{}\"", zone.name()))

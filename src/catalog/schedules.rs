@@ -86,9 +86,8 @@ fn changed(name: &str, sql: &str, enabled: Option<bool>) -> Result<()> {
     if let Some(enabled) = enabled {
         args.extend([enabled.into(), (fault::now().timestamp_micros() as f64).into()]);
     }
-    let touched = Spi::connect_mut(|client| {
-        client.update(sql, Some(1), &args).map(|table| table.len())
-    });
+    let touched =
+        Spi::connect_mut(|client| client.update(sql, Some(1), &args).map(|table| table.len()));
     match touched.map_err(|error| spi_failure(&error))? {
         0 => Err(no_schedule(name)),
         _ => Ok(()),
@@ -105,15 +104,52 @@ pub fn entry(schema: &str, name: &str) -> Result<Option<Entry>> {
 pub fn candidates(schema: &str, name: &str) -> Result<Vec<Candidate>> {
     let found: std::result::Result<Vec<Candidate>, pgrx::spi::SpiError> = Spi::connect(|client| {
         let table = client.select(&retention::candidates(schema), None, &[name.into()])?;
-        table.into_iter().map(|row| {
-            let (id, at) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
-            let (pinned, busy) = (row.get::<bool>(3)?, row.get::<bool>(4)?);
-            let no = |flag: Option<bool>| flag.unwrap_or(false);
-            let (id, at) = (id.unwrap_or(0), at.unwrap_or(0));
-            Ok(retention::candidate(id, at, no(pinned), no(busy)))
-        }).collect()
+        table
+            .into_iter()
+            .map(|row| {
+                let (id, at) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
+                let (pinned, busy) = (row.get::<bool>(3)?, row.get::<bool>(4)?);
+                let no = |flag: Option<bool>| flag.unwrap_or(false);
+                let (id, at) = (id.unwrap_or(0), at.unwrap_or(0));
+                Ok(retention::candidate(id, at, no(pinned), no(busy)))
+            })
+            .collect()
     });
     found.map_err(|error| spi_failure(&error))
+}
+
+/// How the schedules of this database are.
+#[derive(Debug, Default)]
+pub struct Health {
+    pub active: i64,
+    /// Paused, or a copy of another database's.
+    pub idle: i64,
+    /// One that should have run by now.
+    pub overdue: Option<String>,
+    /// One whose last run failed.
+    pub failed: Option<String>,
+}
+
+/// Counts them, and names the worst.
+pub fn health(schema: &str) -> Result<Health> {
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state <> 'active'), \
+                min(name) FILTER (WHERE next_run < pg_catalog.now() - interval '5 minutes'), \
+                min(name) FILTER (WHERE state = 'active' AND last_status IN ('failed', 'interrupted')) \
+           FROM {}",
+        qualified(schema, "backup_schedules")
+    );
+    let found = Spi::connect(|client| {
+        let table = client.select(&sql, Some(1), &[])?;
+        let Some(row) = table.into_iter().next() else { return Ok(Health::default()) };
+        Ok(Health {
+            active: row.get(1)?.unwrap_or(0),
+            idle: row.get(2)?.unwrap_or(0),
+            overdue: row.get(3)?,
+            failed: row.get(4)?,
+        })
+    });
+    found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
 }
 
 fn table(schema: &str) -> String {

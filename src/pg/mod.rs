@@ -19,8 +19,8 @@ pub use process::{
 pub use role::{as_role, current_role_id, parse};
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
-    in_recovery, is_preloading, instant, is_superuser, knows_zone, my_pid, now_micros, port, socket_directory,
-    system_identifier, takes_utf8, time_zone, timestamp,
+    in_recovery, instant, is_preloading, is_superuser, knows_zone, my_pid, now_micros, port,
+    socket_directory, system_identifier, takes_utf8, time_zone, timestamp,
 };
 pub use spawn::harden;
 pub use transaction::{

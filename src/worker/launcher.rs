@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use pg_backup_core::decide::request::{Request, Task};
+use pg_backup_core::decide::retry::is_transient;
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::context::Context;
 use pg_backup_core::job::{Report, recovery, settle};
@@ -207,13 +208,14 @@ impl Launcher {
             let recorded = engine(async |context| {
                 settle::record_unstarted(context, &home, &task, &failure).await
             });
+            let untold = recorded.is_err();
             match recorded {
                 Ok(id) => {
                     slots::write(|table| table.get_mut(ticket).map(|slot| slot.id = id));
                 }
                 Err(unrecorded) => log_warning(unrecorded),
             }
-            if task.schedule().is_some() {
+            if task.schedule().is_some() && (untold || is_transient(failure.class)) {
                 // A retry may be planned; a due time that could not be told of is due again.
                 self.schedules.read_again(ticket);
             }

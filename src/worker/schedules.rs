@@ -186,8 +186,7 @@ impl Schedules {
 
 /// Slots that schedules may take now.
 fn room() -> usize {
-    let taken =
-        |slot: &&slots::Slot| slot.state != State::Free && !slot.schedule.get().is_empty();
+    let taken = |slot: &&slots::Slot| slot.state != State::Free && !slot.schedule.get().is_empty();
     let taken = slots::read(|table| table.slots.iter().filter(taken).count());
     (SLOTS - FOR_PEOPLE).saturating_sub(taken)
 }

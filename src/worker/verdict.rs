@@ -31,12 +31,9 @@ pub fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
     };
     if let Some(other) = all.iter().find(in_the_way) {
         // Of one schedule only one waits: else a long job would be followed by a storm.
-        let same = |slot: &Slot| {
-            slot.home == own.home && slot.schedule.get() == own.schedule.get()
-        };
-        let one_waits = |slot: &Slot| {
-            slot.state == State::Queued && slot.ticket < own.ticket && same(slot)
-        };
+        let same = |slot: &Slot| slot.home == own.home && slot.schedule.get() == own.schedule.get();
+        let one_waits =
+            |slot: &Slot| slot.state == State::Queued && slot.ticket < own.ticket && same(slot);
         if own.patient && !all.iter().any(one_waits) {
             return Verdict::Wait;
         }

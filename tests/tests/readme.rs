@@ -123,6 +123,23 @@ fn the_lines_of_sql_at_the_top_do_what_they_say() {
 }
 
 #[test]
+fn the_statements_about_schedules_retention_and_hooks_work() {
+    let cluster = shop();
+    cluster.psql("shop", "CREATE EXTENSION pg_backup; CREATE TABLE log (line text);");
+    for heading in ["Schedules", "Retention", "Hooks"] {
+        for block in blocks(heading, "sql") {
+            cluster.psql("shop", block);
+        }
+    }
+    cluster.psql("shop", "SELECT backup_create()");
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM ops.backups"), "1");
+    assert_eq!(
+        cluster.value("shop", "SELECT string_agg(name, ' ' ORDER BY name) FROM backup_schedules"),
+        "hourly nightly"
+    );
+}
+
+#[test]
 fn an_archive_is_restored_by_hand_as_the_readme_shows() {
     assert_restored_by_hand("SELECT backup_create()", 0);
 }

@@ -113,6 +113,9 @@ fn failed(event: Event, name: &str, failure: &Failure) -> Failure {
     let event = event.as_str();
     let detail = format!("{} {}", failure.message, failure.detail);
     let hint = match failure.hint.as_str() {
+        "" if failure.class == Class::UndefinedObject => {
+            "Names in a hook are looked up in pg_catalog only: write schema.name.".to_owned()
+        }
         "" => format!(
             "Correct it with CALL backup_hook('{event}', …), or remove it with a NULL as its SQL."
         ),
