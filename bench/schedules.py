@@ -34,9 +34,9 @@ SELECT 'schedule ' || i, format('%s %s %s %s *', i % 60, i % 24, 1 + i % 28,
 HISTORY = f"""
 INSERT INTO backup_runs (kind, database, status, origin, schedule, requested_by, queued_at,
        started_at, finished_at, file, file_state, size_bytes, sha256)
-SELECT 'backup', 'database ' || i % 20, CASE WHEN i % 50 = 0 THEN 'failed' ELSE 'succeeded' END,
+SELECT 'backup', 'database ' || i % 20, CASE WHEN i % 49 = 0 THEN 'failed' ELSE 'succeeded' END,
        'schedule', 'schedule ' || i % 20, 'postgres', t, t, t + '1 minute', 'x/' || i,
-       CASE WHEN i % 50 = 0 THEN NULL WHEN i < {HISTORY_ROWS} - 20000 THEN 'pruned'
+       CASE WHEN i % 49 = 0 THEN NULL WHEN i < {HISTORY_ROWS} - 20000 THEN 'pruned'
             ELSE 'available' END, 1000000, md5(i::text)
   FROM generate_series(1, {HISTORY_ROWS}) i,
        LATERAL (SELECT now() - ({HISTORY_ROWS} - i) * interval '5 minutes' AS t) times;

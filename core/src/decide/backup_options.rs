@@ -55,7 +55,10 @@ pub struct Asked {
 impl BackupOptions {
     /// Options as a schedule has them: a JSON object. Errors: `InvalidArgument`, naming the key.
     pub fn from_json(text: &str) -> Result<BackupOptions> {
-        serde_json::from_str(text).map_err(|error| {
+        // An array would be taken as the fields in their order.
+        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
+        let options = object.and_then(|object| serde_json::from_value(object.into()));
+        options.map_err(|error: serde_json::Error| {
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or_default();
             Failure::new(Class::InvalidArgument, format!("invalid options: {what}")).hint(

@@ -1,4 +1,4 @@
-//! What to do about due times that have passed: run, catch up with one run, or record them as missed.
+//! What to do about due times that passed: run, catch up with one run, or record them as missed.
 //!
 //! In: the last due time that was dealt with, the clock, the schedule's window, and what fell due
 //! in between. Out: a [`Decision`]. However long the schedule slept (server down, standby, clock

@@ -57,3 +57,74 @@ pub fn step(entry: &Entry, cause: Cause, now: DateTime<Utc>) -> Result<Step> {
         Decision::Nothing => Step::Nothing,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A schedule at every full hour that has dealt with everything until noon.
+    fn entry(change: impl FnOnce(&mut Entry)) -> Entry {
+        let mut entry = Entry::from_json(serde_json::json!({
+            "name": "s", "cron": "hourly", "timezone": "UTC", "database": "app", "active": true,
+            "on_overlap": "skip", "catch_up": 7200.0, "retries": 2, "at_start": true,
+            "max_runtime": null, "verify": null, "options": {}, "policy": {}, "attempt": 0,
+            "requested_by": "postgres", "last_due": "2026-11-21T12:00:00+00:00", "retry_at": null
+        }))
+        .unwrap();
+        change(&mut entry);
+        entry
+    }
+
+    fn at(time: &str) -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339(&format!("2026-11-21T{time}Z")).unwrap().to_utc()
+    }
+
+    fn look(entry: &Entry, cause: Cause, now: &str) -> Step {
+        step(entry, cause, at(now)).unwrap()
+    }
+
+    #[test]
+    fn a_due_schedule_runs_and_one_that_slept_makes_up_or_tells() {
+        let entry = entry(|_| {});
+        let run = |due, origin| Step::Run { due: Some(at(due)), origin, attempt: 0 };
+        assert_eq!(look(&entry, Cause::Due, "12:59:59"), Step::Nothing);
+        assert_eq!(look(&entry, Cause::Due, "13:00:00"), run("13:00:00", "schedule"));
+        assert_eq!(look(&entry, Cause::Due, "15:30:00"), run("15:00:00", "catch_up"));
+        let entry = self::entry(|entry| entry.catch_up = 0.0);
+        let missed = Step::Missed { due: at("15:00:00"), count: 3 };
+        assert_eq!(look(&entry, Cause::Due, "15:30:00"), missed);
+    }
+
+    #[test]
+    fn a_start_is_one_run_that_deals_with_what_was_due() {
+        let run = |due| Step::Run { due: Some(at(due)), origin: "start", attempt: 0 };
+        let entry = entry(|_| {});
+        assert_eq!(look(&entry, Cause::Start, "12:30:00"), run("12:00:00"));
+        assert_eq!(look(&entry, Cause::Start, "15:30:00"), run("15:00:00"));
+        let entry = self::entry(|entry| entry.at_start = false);
+        assert_eq!(look(&entry, Cause::Start, "15:30:00"), Step::Nothing);
+    }
+
+    #[test]
+    fn a_retry_runs_at_its_time_unless_the_next_due_time_has_come() {
+        let entry = entry(|entry| {
+            entry.attempt = 1;
+            entry.retry_at = Some(at("12:01:00"));
+        });
+        assert_eq!(look(&entry, Cause::Due, "12:00:59"), Step::Nothing);
+        let retry = Step::Run { due: Some(at("12:00:00")), origin: "retry", attempt: 1 };
+        assert_eq!(look(&entry, Cause::Due, "12:01:00"), retry);
+        let next = Step::Run { due: Some(at("13:00:00")), origin: "schedule", attempt: 0 };
+        assert_eq!(look(&entry, Cause::Due, "13:00:10"), next);
+    }
+
+    #[test]
+    fn a_schedule_that_is_not_active_runs_by_hand_only() {
+        let entry = entry(|entry| entry.active = false);
+        for cause in [Cause::Due, Cause::Start] {
+            assert_eq!(look(&entry, cause, "13:00:00"), Step::Nothing);
+        }
+        let by_hand = Step::Run { due: None, origin: "manual", attempt: 0 };
+        assert_eq!(look(&entry, Cause::Manual, "13:00:00"), by_hand);
+    }
+}

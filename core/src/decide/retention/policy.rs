@@ -1,4 +1,4 @@
-//! What a schedule keeps: the arguments `keep_…` of `backup_schedule`, and which values make sense.
+//! What a schedule keeps: the arguments `keep_…` of `backup_schedule`, and what makes sense.
 
 use serde::{Deserialize, Serialize};
 
