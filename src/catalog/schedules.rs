@@ -30,7 +30,7 @@ ON CONFLICT (name) DO UPDATE SET (cron, timezone, database, keep_last, keep_dail
      excluded.enabled, excluded.on_overlap, excluded.catch_up, excluded.retries, excluded.at_start,
      excluded.max_runtime, excluded.verify, excluded.options, excluded.requested_by, excluded.home,
      0, NULL, CASE WHEN s.cron = excluded.cron AND s.timezone = excluded.timezone AND s.enabled
-                   THEN s.last_due ELSE excluded.last_due END)";
+                   THEN least(s.last_due, excluded.last_due) ELSE excluded.last_due END)";
 
 /// Makes a schedule, or makes it anew.
 pub fn upsert(schema: &str, checked: &Checked) -> Result<()> {

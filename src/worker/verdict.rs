@@ -6,6 +6,10 @@ use pg_backup_core::error::{Class, Failure};
 
 use super::slots::{self, Slot, State, Ticket};
 
+/// Microseconds by which schedules that are due together may be apart: the launcher may have been
+/// busy in between.
+const TOGETHER: i64 = 60_000_000;
+
 /// What becomes of a queued job now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -34,7 +38,7 @@ pub fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
         let same = |slot: &Slot| slot.home == own.home && slot.schedule.get() == own.schedule.get();
         let one_waits =
             |slot: &Slot| slot.state == State::Queued && slot.ticket < own.ticket && same(slot);
-        if own.patient && !all.iter().any(one_waits) {
+        if (own.patient || is_tie(own, other)) && !all.iter().any(one_waits) {
             return Verdict::Wait;
         }
         return Verdict::Concurrent((other.runner, other.id));
@@ -43,12 +47,21 @@ pub fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
     if own.heavy && running >= limit { Verdict::Wait } else { Verdict::Start }
 }
 
+/// Whether two schedules of one database fell due together: then neither is in the way of the
+/// other, and the second one waits.
+fn is_tie(own: &Slot, other: &Slot) -> bool {
+    let two = [own, other].iter().all(|slot| !slot.schedule.get().is_empty());
+    let together = (own.queued_at - other.queued_at).abs() <= TOGETHER;
+    let same = own.home == other.home && own.schedule.get() == other.schedule.get();
+    two && together && !same
+}
+
 pub fn concurrent(ticket: Ticket, (runner, id): (i32, i64)) -> Failure {
     let database = slots::read(|table| {
         table.get(ticket).map(|slot| slot.database.get().to_owned()).unwrap_or_default()
     });
     let detail = match runner {
-        0 => "It is about to start.".to_owned(),
+        _ if id == 0 => "It has just begun.".to_owned(),
         pid => format!("It is run {id}, process id {pid}; this call is recorded as skipped."),
     };
     Failure::new(Class::Concurrent, format!("another backup of database \"{database}\" is running"))

@@ -61,6 +61,7 @@ pub fn step(entry: &Entry, cause: Cause, now: DateTime<Utc>) -> Result<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
 
     /// A schedule at every full hour that has dealt with everything until noon.
     fn entry(change: impl FnOnce(&mut Entry)) -> Entry {
@@ -116,6 +117,14 @@ mod tests {
         assert_eq!(look(&entry, Cause::Due, "12:01:00"), retry);
         let next = Step::Run { due: Some(at("13:00:00")), origin: "schedule", attempt: 0 };
         assert_eq!(look(&entry, Cause::Due, "13:00:10"), next);
+    }
+
+    #[test]
+    fn a_row_from_a_clock_that_was_far_ahead_does_not_stop_the_schedule() {
+        let entry = entry(|entry| entry.last_due = at("12:00:00") + TimeDelta::days(90));
+        let run = Step::Run { due: Some(at("13:00:00")), origin: "schedule", attempt: 0 };
+        assert_eq!(look(&entry, Cause::Due, "13:00:05"), run);
+        assert_eq!(look(&entry, Cause::Due, "13:05:00"), Step::Nothing);
     }
 
     #[test]

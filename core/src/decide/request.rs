@@ -34,7 +34,6 @@ pub struct Request {
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one at a time, for the length of a job")]
 pub enum Task {
     Backup(Backup),
     /// A backup as a schedule says, and what comes after it.

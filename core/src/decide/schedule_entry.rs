@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::backup_options::BackupOptions;
+use super::catch_up::GRACE;
 use super::retention::Policy;
 use super::schedule::Schedule;
 use super::verify_level::Level;
@@ -70,7 +71,7 @@ impl Entry {
 }
 
 /// A last due time as it can be believed: one that is far in the future was written when the clock
-/// was wrong, and would keep the schedule silent until then.
+/// was wrong, and would keep the schedule silent until then. What is due now is not dealt with.
 pub fn believable(last_due: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-    if last_due > now + CLOCK_ERROR { now } else { last_due }
+    if last_due > now + CLOCK_ERROR { now - GRACE } else { last_due }
 }

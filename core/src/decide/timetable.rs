@@ -49,7 +49,8 @@ struct Planned {
     at_start: bool,
     dealt_with: DateTime<Utc>,
     retry_at: Option<DateTime<Utc>>,
-    not_before: DateTime<Utc>,
+    /// When it was looked at last.
+    looked_at: DateTime<Utc>,
     next: Option<DateTime<Utc>>,
 }
 
@@ -65,7 +66,7 @@ impl Planned {
             at_start: entry.at_start,
             dealt_with: entry.dealt_with(now),
             retry_at: entry.retry_at,
-            not_before: DateTime::<Utc>::MIN_UTC,
+            looked_at: DateTime::<Utc>::MIN_UTC,
             next: None,
         };
         planned.plan();
@@ -75,7 +76,9 @@ impl Planned {
     fn plan(&mut self) {
         let due = self.schedule.next_after(self.zone, self.dealt_with);
         let first = [due, self.retry_at].into_iter().flatten().min();
-        self.next = first.map(|at| at.max(self.not_before));
+        // What was due at the last look and still is was looked at in vain.
+        let again = |at: DateTime<Utc>| at <= self.looked_at;
+        self.next = first.map(|at| if again(at) { self.looked_at + AGAIN } else { at });
     }
 }
 
@@ -110,7 +113,7 @@ impl Timetable {
             match Planned::new(entry, now) {
                 Ok(mut planned) => {
                     if let Some(known) = before.get(&entry.name) {
-                        planned.not_before = known.not_before;
+                        planned.looked_at = known.looked_at;
                         planned.plan();
                     }
                     self.enqueue(id, &entry.name, &planned);
@@ -181,7 +184,7 @@ impl Timetable {
         let planned = database.schedules.get_mut(name)?;
         planned.dealt_with = now.max(planned.dealt_with);
         planned.retry_at = None;
-        planned.not_before = now + AGAIN;
+        planned.looked_at = now;
         planned.plan();
         let look = Look {
             home_id: id,
@@ -207,7 +210,7 @@ impl Timetable {
         for (id, database) in &mut self.databases {
             for (name, planned) in &mut database.schedules {
                 planned.dealt_with = believable(planned.dealt_with, now);
-                planned.not_before = now;
+                planned.looked_at = DateTime::<Utc>::MIN_UTC;
                 planned.plan();
                 self.queue.extend(planned.next.map(|at| (at, *id, name.clone())));
             }

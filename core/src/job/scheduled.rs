@@ -16,6 +16,7 @@ use crate::decide::backup_options::{Asked, Defaults};
 use crate::decide::due::{Step, step};
 use crate::decide::request::{Backup, Cause, Home, Scheduled, Verify};
 use crate::decide::retry::{is_transient, next_attempt};
+use crate::decide::schedule::COUNT_MAX;
 use crate::decide::schedule_entry::Entry;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
@@ -146,7 +147,11 @@ async fn missed(
 fn missed_failure(entry: &Entry, due: DateTime<Utc>, count: u32) -> Failure {
     let zone = entry.times().map(|(_, zone)| zone.tz()).unwrap_or_default();
     let due = due.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z");
-    let times = if count == 1 { "1 due time".to_owned() } else { format!("{count} due times") };
+    let times = match count {
+        1 => "1 due time".to_owned(),
+        COUNT_MAX => format!("{count} or more due times"),
+        _ => format!("{count} due times"),
+    };
     Failure::new(Class::NotReady, "missed")
         .detail(format!("{times} passed without a run, the last at {due}."))
         .hint(format!(

@@ -10,7 +10,7 @@ mod fields;
 mod walk;
 mod words;
 
-pub use walk::Due;
+pub use walk::{COUNT_MAX, Due};
 
 use std::fmt;
 

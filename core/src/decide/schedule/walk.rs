@@ -13,7 +13,7 @@ const DAYS_MAX: u32 = 9 * 366;
 /// The longest gap that clocks have ever skipped within a day, in minutes.
 const GAP_MAX: i64 = 24 * 60;
 /// Due times that are counted one by one.
-const COUNT_MAX: u32 = 1000;
+pub const COUNT_MAX: u32 = 1000;
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 /// Bits of all hours.
 const ALL_HOURS: u32 = (1 << 24) - 1;

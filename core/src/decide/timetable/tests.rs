@@ -68,6 +68,13 @@ fn a_look_that_came_to_nothing_is_taken_again_but_not_at_once() {
 }
 
 #[test]
+fn a_due_time_soon_after_a_look_is_not_put_off() {
+    let mut table = two();
+    table.due(at("2026-11-21T12:29:55Z"), 10);
+    assert_eq!(names(&table.due(at("2026-11-21T12:30:00Z"), 10)), ["half"]);
+}
+
+#[test]
 fn a_look_is_put_off_while_there_is_no_room() {
     let mut table = two();
     let noon = at("2026-11-21T12:00:00Z");
@@ -101,7 +108,7 @@ fn a_clock_that_is_set_back_a_little_repeats_nothing() {
 fn a_clock_that_was_a_month_ahead_leaves_no_month_of_silence() {
     let mut table = two();
     assert_eq!(table.due(at("2026-12-24T12:00:00Z"), 10).len(), 2);
-    assert!(table.due(at("2026-11-21T12:01:00Z"), 10).is_empty());
+    assert!(table.due(at("2026-11-21T12:10:00Z"), 10).is_empty());
     assert_eq!(table.next(), Some(at("2026-11-21T12:30:00Z")));
 }
 
