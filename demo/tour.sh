@@ -133,8 +133,8 @@ server_command() { # program
 
 # A schedule that fires at every full minute; its history before and after the next one.
 schedule_it() {
-    local runs="SELECT id, kind, origin, status, to_char(queued_at, 'HH24:MI:SS') AS due,
-       started_at - queued_at AS late, duration, file_state
+    local runs="SELECT id, origin, status, to_char(queued_at, 'HH24:MI:SS') AS due,
+       extract(milliseconds FROM started_at - queued_at)::int AS ms_late, file_state
 FROM backup_history WHERE schedule = 'every minute' AND kind = 'backup'
 ORDER BY id DESC LIMIT 4;"
     heading 'A schedule'
