@@ -13,7 +13,7 @@ fn field_has(field: &str, value: u32, least: u32, most: u32) -> bool {
             Some((a, b)) => (a.parse().unwrap(), b.parse().unwrap()),
             None => (range.parse().unwrap(), range.parse().unwrap()),
         };
-        value >= a && value <= b && (value - a) % step.parse::<u32>().unwrap() == 0
+        value >= a && value <= b && (value - a).is_multiple_of(step.parse().unwrap())
     })
 }
 
