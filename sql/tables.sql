@@ -31,7 +31,9 @@ CREATE TABLE backup_runs (
     error_hint          text,
     subject             bigint,
     -- What becomes of file_state when the file is gone: tells a crash in between what to finish.
-    removal             text CHECK (removal IN ('pruned', 'deleted'))
+    removal             text CHECK (removal IN ('pruned', 'deleted')),
+    -- Id of the database that a restore makes, chosen before it exists.
+    target_id           oid
 );
 
 CREATE INDEX backup_runs_database_status_idx ON backup_runs (database, status, id DESC);

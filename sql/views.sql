@@ -96,7 +96,9 @@ DECLARE
     viewer constant text[] := ARRAY['backup_check()', 'backup_inspect(bigint)',
         'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
         'backup_progress_rows()', 'backup_next_runs(text, text, integer, timestamptz)',
-        'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)'];
+        'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)',
+        'backup_restore_plan(bigint, text, integer, boolean)',
+        'backup_restore_check(bigint, text, integer, boolean)'];
     operator constant text[] := ARRAY[
         'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
         'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)', 'backup_run(text, boolean)',
@@ -164,6 +166,12 @@ COMMENT ON FUNCTION backup_contents IS 'table of contents of an archive';
 COMMENT ON FUNCTION backup_inspect IS 'manifest of a backup with sizes and counts';
 COMMENT ON FUNCTION backup_check IS
     'the doctor: what stands between this server and a good backup';
+COMMENT ON PROCEDURE backup_restore IS
+    'restore a backup into a new database; an existing one is never touched';
+COMMENT ON FUNCTION backup_restore_check IS
+    'what stands in the way of a restore: every requirement a row, nothing touched';
+COMMENT ON FUNCTION backup_restore_plan IS
+    'the steps and commands of a restore, nothing touched';
 COMMENT ON FUNCTION backup_latest IS
     'id of the newest good backup of a database, by default this one';
 COMMENT ON FUNCTION backup_find IS 'id of the backup with this file name';

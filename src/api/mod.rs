@@ -8,6 +8,7 @@ mod delete;
 mod hook;
 mod job;
 mod progress;
+mod restore;
 mod retention;
 mod schedule;
 mod schedule_arguments;

@@ -13,6 +13,7 @@ use crate::pg;
 
 /// What backends read of a backup.
 pub struct Stored {
+    pub database: String,
     pub file: Option<String>,
     pub file_state: Option<String>,
 }
@@ -73,15 +74,26 @@ pub fn database_exists(name: &str) -> Result<bool> {
 /// The file of a backup; None when there is no such run.
 pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
     let sql = format!(
-        "SELECT file, file_state FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
+        "SELECT database, file, file_state FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
     );
     let found = Spi::connect(|client| {
         let table = client.select(&sql, Some(1), &[id.into()])?;
         let Some(row) = table.into_iter().next() else { return Ok(None) };
-        Ok(Some(Stored { file: row.get(1)?, file_state: row.get(2)? }))
+        Ok(Some(Stored {
+            database: row.get::<String>(1)?.unwrap_or_default(),
+            file: row.get(2)?,
+            file_state: row.get(3)?,
+        }))
     });
     found.map_err(|error| spi_failure(&error))
+}
+
+/// The manifest of a backup; None when there is none.
+pub fn manifest(schema: &str, id: i64) -> Result<Option<serde_json::Value>> {
+    let sql =
+        format!("SELECT manifest FROM {} WHERE id = $1", qualified(schema, "backup_manifests"));
+    Ok(one::<pgrx::JsonB>(&sql, &[id.into()])?.map(|manifest| manifest.0))
 }
 
 /// How long ago the newest good backup of this database ended, in seconds, and how many backups

@@ -236,7 +236,10 @@ impl Slot {
         self.home = home;
         self.home_name.set(&request.home.database);
         self.id = request.home.id;
-        self.heavy = matches!(request.task, Task::Backup(_) | Task::Scheduled(_) | Task::Verify(_));
+        self.heavy = matches!(
+            request.task,
+            Task::Backup(_) | Task::Scheduled(_) | Task::Verify(_) | Task::Restore(_)
+        );
         self.queued_at = request.home.queued_at;
         self.kind.set(request.task.kind());
         self.database.set(request.task.database().unwrap_or_default());

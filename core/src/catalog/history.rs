@@ -210,7 +210,8 @@ impl<'a> History<'a> {
     pub async fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let sql = format!(
             "SELECT id, status, file, size_bytes, sha256, \
-             CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END FROM {} \
+             CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
+             CASE WHEN kind = 'restore' THEN target_id END FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );
@@ -222,6 +223,7 @@ impl<'a> History<'a> {
             size_bytes: row.get(3),
             sha256: row.get(4),
             schedule: row.get(5),
+            target: row.get(6),
         };
         Ok(rows.iter().map(unfinished).collect())
     }
@@ -251,6 +253,8 @@ pub struct Unfinished {
     pub sha256: Option<String>,
     /// The schedule that tries it again, if it does.
     pub schedule: Option<String>,
+    /// Id of the database that a restore was making.
+    pub target: Option<u32>,
 }
 
 /// The history is where the extension is: when its table is gone, so is the extension.

@@ -9,6 +9,7 @@ pub mod history_files;
 pub mod hooks;
 pub mod migrations;
 pub mod recovery;
+pub mod restore;
 pub mod retention;
 pub mod schedules;
 pub mod snapshot;

@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod progress;
 pub mod redact;
 pub mod request;
+pub mod restore;
 pub mod retention;
 pub mod retry;
 pub mod schedule;

@@ -20,10 +20,16 @@ pub enum Phase {
     Deleting = 6,
     Checking = 7,
     Hooks = 8,
+    Extracting = 9,
+    Creating = 10,
+    PreData = 11,
+    Data = 12,
+    PostData = 13,
+    Opening = 14,
 }
 
 impl Phase {
-    const ALL: [Phase; 9] = [
+    const ALL: [Phase; 15] = [
         Phase::Queued,
         Phase::Connecting,
         Phase::Locking,
@@ -33,6 +39,12 @@ impl Phase {
         Phase::Deleting,
         Phase::Checking,
         Phase::Hooks,
+        Phase::Extracting,
+        Phase::Creating,
+        Phase::PreData,
+        Phase::Data,
+        Phase::PostData,
+        Phase::Opening,
     ];
 
     /// The word in SQL.
@@ -47,6 +59,12 @@ impl Phase {
             Phase::Deleting => "deleting",
             Phase::Checking => "checking",
             Phase::Hooks => "hooks",
+            Phase::Extracting => "extracting",
+            Phase::Creating => "creating staging",
+            Phase::PreData => "pre-data",
+            Phase::Data => "data",
+            Phase::PostData => "post-data",
+            Phase::Opening => "opening",
         }
     }
 

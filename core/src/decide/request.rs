@@ -41,6 +41,9 @@ pub enum Task {
     Verify(Verify),
     Delete(Delete),
     Prune(Prune),
+    Restore(Restore),
+    /// `backup_restore_check()`; leaves no row.
+    RestoreCheck(Restore),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
 }
@@ -115,6 +118,19 @@ pub enum Cause {
     Manual,
 }
 
+/// An archive to restore into a new database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Restore {
+    pub backup: i64,
+    /// Name of the database to make.
+    pub target: String,
+    /// Connections of pg_restore.
+    pub jobs: u16,
+    /// Whether everything may run with the rights of a superuser.
+    pub trusted: bool,
+    pub limits: Limits,
+}
+
 /// The policy of a schedule to apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prune {
@@ -151,7 +167,8 @@ impl Task {
             Task::Backup(_) | Task::Scheduled(_) => "backup",
             Task::Verify(_) => "verify",
             Task::Delete(_) | Task::Prune(_) => "prune",
-            Task::Check(_) => "check",
+            Task::Restore(_) => "restore",
+            Task::Check(_) | Task::RestoreCheck(_) => "check",
         }
     }
 
@@ -161,7 +178,12 @@ impl Task {
         match self {
             Task::Backup(backup) => Some(&backup.database),
             Task::Scheduled(scheduled) => Some(&scheduled.database),
-            Task::Verify(_) | Task::Delete(_) | Task::Prune(_) | Task::Check(_) => None,
+            Task::Restore(restore) => Some(&restore.target),
+            Task::Verify(_)
+            | Task::Delete(_)
+            | Task::Prune(_)
+            | Task::RestoreCheck(_)
+            | Task::Check(_) => None,
         }
     }
 
@@ -172,7 +194,7 @@ impl Task {
             Task::Scheduled(scheduled) => Some(&scheduled.schedule),
             Task::Verify(verify) => verify.schedule.as_deref(),
             Task::Prune(prune) => Some(&prune.schedule),
-            Task::Delete(_) | Task::Check(_) => None,
+            Task::Delete(_) | Task::Restore(_) | Task::RestoreCheck(_) | Task::Check(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod delete;
 pub mod hooks;
 pub mod prune;
 pub mod recovery;
+pub mod restore;
 pub mod scheduled;
 pub mod settle;
 pub mod tools;
@@ -72,6 +73,8 @@ pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
     match &request.task {
         Task::Backup(backup) => backup::run(context, &request.home, backup).await,
         Task::Scheduled(scheduled) => scheduled::run(context, &request.home, scheduled).await,
+        Task::Restore(restore) => restore::run(context, &request.home, restore).await,
+        Task::RestoreCheck(restore) => restore::check(context, &request.home, restore).await,
         Task::Prune(prune) => prune::run(context, &request.home, prune).await,
         Task::Verify(verify) => verify::run(context, &request.home, verify).await,
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,

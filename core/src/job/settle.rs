@@ -130,6 +130,9 @@ pub async fn settle(
             history.succeeded(run.id, Level::Read.as_str()).await?;
             continue;
         }
+        if let Some(target) = run.target {
+            super::restore::remove_leftover(history, target).await?;
+        }
         history.ended(run.id, "interrupted", &interrupted()).await?;
         if let Some(schedule) = &run.schedule {
             super::scheduled::retry(history, schedule).await?;

@@ -75,6 +75,11 @@ impl Archive {
         Ok(Archive { path: path.to_owned(), size, zip })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Names of all members in the order of the zip's directory; one that is no text is left out.
     pub fn names(&self) -> Vec<String> {
         self.zip.file_names().filter_map(Result::ok).map(|name| name.into_owned()).collect()

@@ -1,0 +1,176 @@
+//! The new database: `CREATE DATABASE` with everything that cannot be changed later, and the
+//! statements for the rest (owner, comment, limits, settings), from the manifest.
+
+use crate::catalog::ident;
+use crate::decide::manifest::{Database, Setting};
+
+/// `CREATE DATABASE`, with a connection limit of 0 until all is done: superusers may connect,
+/// clients not. Its id is chosen before, so that a row can name it before it exists.
+pub fn create(target: &str, oid: u32, database: &Database) -> String {
+    let mut sql = format!(
+        "CREATE DATABASE {} WITH TEMPLATE = template0 OID = {oid} CONNECTION LIMIT = 0 \
+         ENCODING = {} LC_COLLATE = {} LC_CTYPE = {}",
+        ident(target),
+        literal(&database.encoding),
+        literal(&database.lc_collate),
+        literal(&database.lc_ctype)
+    );
+    if database.locale_provider == "icu" {
+        sql.push_str(" LOCALE_PROVIDER = icu");
+        if let Some(locale) = &database.icu_locale {
+            sql.push_str(&format!(" ICU_LOCALE = {}", literal(locale)));
+        }
+    }
+    if !database.tablespace.is_empty() {
+        sql.push_str(&format!(" TABLESPACE = {}", ident(&database.tablespace)));
+    }
+    sql
+}
+
+/// Everything else, once the content is there; to be run in order. What the database has is what
+/// the manifest says, nothing more.
+pub fn properties(target: &str, database: &Database) -> Vec<String> {
+    let name = ident(target);
+    let mut statements = vec![format!("ALTER DATABASE {name} OWNER TO {}", ident(&database.owner))];
+    if let Some(comment) = &database.comment {
+        statements.push(format!("COMMENT ON DATABASE {name} IS {}", literal(comment)));
+    }
+    statements.extend(database.settings.iter().filter_map(|setting| set(&name, setting)));
+    statements.push(format!(
+        "ALTER DATABASE {name} WITH IS_TEMPLATE {} CONNECTION LIMIT {}",
+        database.is_template, database.connection_limit
+    ));
+    statements
+}
+
+/// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET`.
+fn set(database: &str, setting: &Setting) -> Option<String> {
+    let (name, value) = setting.setting.split_once('=')?;
+    let subject = match &setting.role {
+        Some(role) => format!("ROLE {} IN DATABASE {database}", ident(role)),
+        None => format!("DATABASE {database}"),
+    };
+    Some(format!("ALTER {subject} SET {} TO {}", parameter(name), values(name, value)))
+}
+
+/// A custom setting has a dot between two names.
+fn parameter(name: &str) -> String {
+    name.split('.').map(ident).collect::<Vec<_>>().join(".")
+}
+
+/// Settings that hold a list of names are stored as a list of quoted names already (GUC_LIST_QUOTE
+/// in the server's variable.c); as one literal they would become one name.
+const QUOTED_LISTS: [&str; 5] = [
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+];
+
+fn values(name: &str, value: &str) -> String {
+    if !QUOTED_LISTS.contains(&name.to_ascii_lowercase().as_str()) {
+        return literal(value);
+    }
+    match value.trim() {
+        "" => "''".to_owned(),
+        list => split_names(list).iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The names of a list as the server stores it: separated by commas, quoted where they need it.
+fn split_names(list: &str) -> Vec<String> {
+    let (mut names, mut name, mut quoted) = (Vec::new(), String::new(), false);
+    let mut chars = list.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                name.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => names.push(std::mem::take(&mut name).trim().to_owned()),
+            c => name.push(c),
+        }
+    }
+    names.push(if quoted { name } else { name.trim().to_owned() });
+    names
+}
+
+/// A text as a literal, whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Database {
+        Database {
+            owner: "bo\"ss".to_owned(),
+            encoding: "UTF8".to_owned(),
+            lc_collate: "C.UTF-8".to_owned(),
+            lc_ctype: "C.UTF-8".to_owned(),
+            locale_provider: "libc".to_owned(),
+            tablespace: "pg_default".to_owned(),
+            connection_limit: -1,
+            ..Database::default()
+        }
+    }
+
+    #[test]
+    fn a_database_is_made_with_its_encoding_locale_and_tablespace() {
+        let sql = create("a\"b", 77777, &database());
+        assert_eq!(
+            sql,
+            "CREATE DATABASE \"a\"\"b\" WITH TEMPLATE = template0 OID = 77777 CONNECTION LIMIT = 0 \
+             ENCODING = 'UTF8' LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C.UTF-8' TABLESPACE = \"pg_default\""
+        );
+        let icu = Database {
+            locale_provider: "icu".to_owned(),
+            icu_locale: Some("de-AT".to_owned()),
+            ..database()
+        };
+        assert!(create("x", 1, &icu).contains(" LOCALE_PROVIDER = icu ICU_LOCALE = 'de-AT'"));
+    }
+
+    #[test]
+    fn settings_come_back_as_they_were_lists_of_names_too() {
+        let setting = |role: Option<&str>, setting: &str| Setting {
+            role: role.map(str::to_owned),
+            setting: setting.to_owned(),
+        };
+        for (given, wanted) in [
+            (setting(None, "work_mem=8MB"), "ALTER DATABASE \"d\" SET \"work_mem\" TO '8MB'"),
+            (
+                setting(Some("bob"), "search_path=\"My schema\", public"),
+                "ALTER ROLE \"bob\" IN DATABASE \"d\" SET \"search_path\" TO 'My schema', 'public'",
+            ),
+            (setting(None, "search_path=\"\""), "ALTER DATABASE \"d\" SET \"search_path\" TO ''"),
+            (
+                setting(None, "app.motto=it's"),
+                "ALTER DATABASE \"d\" SET \"app\".\"motto\" TO 'it''s'",
+            ),
+            (
+                setting(None, "app.path=a\\b"),
+                "ALTER DATABASE \"d\" SET \"app\".\"path\" TO E'a\\\\b'",
+            ),
+        ] {
+            assert_eq!(set("\"d\"", &given).as_deref(), Some(wanted));
+        }
+    }
+
+    #[test]
+    fn the_limit_of_connections_is_lifted_last() {
+        let statements = properties("d", &database());
+        assert_eq!(statements[0], "ALTER DATABASE \"d\" OWNER TO \"bo\"\"ss\"");
+        let last = statements.last().unwrap();
+        assert_eq!(last, "ALTER DATABASE \"d\" WITH IS_TEMPLATE false CONNECTION LIMIT -1");
+    }
+}

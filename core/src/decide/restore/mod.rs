@@ -1,0 +1,6 @@
+//! Restoring: which tool runs with which arguments, and which statements make the new database
+//! what the old one was.
+
+pub mod database;
+pub mod plan;
+pub mod steps;

@@ -1,0 +1,112 @@
+//! The command lines of a restore.
+//!
+//! A dump is restored in three sections. In the second, the rows are written with the rights of
+//! each table's owner: functions in a CHECK, a domain or a generated column must not run with
+//! those of the superuser who restores (measured; a low-privileged owner could otherwise get them).
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::catalog::ident;
+
+/// One part of a dump, in the order in which they are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Section; 3] = [Section::PreData, Section::Data, Section::PostData];
+
+    /// The word in pg_restore, in `backup_progress.phase` and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Section::PreData => "pre-data",
+            Section::Data => "data",
+            Section::PostData => "post-data",
+        }
+    }
+}
+
+/// How a dump is restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    pub section: Section,
+    /// Connections; more than one needs `source`.
+    pub jobs: u16,
+    /// Rows may be written with the rights of the superuser.
+    pub trusted: bool,
+    /// The dump as a file or directory; standard input where there is none.
+    pub source: Option<&'a Path>,
+}
+
+/// Arguments of pg_restore for one section, into `database`.
+pub fn pg_restore(database: &str, load: &Load<'_>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec![
+        "--no-password".into(),
+        "--exit-on-error".into(),
+        format!("--section={}", load.section.as_str()).into(),
+        format!("--dbname={}", conninfo(database)).into(),
+    ];
+    if load.section == Section::Data && !load.trusted {
+        args.push("--use-set-session-authorization".into());
+    }
+    if let Some(source) = load.source {
+        args.push(format!("--jobs={}", load.jobs.max(1)).into());
+        args.push("--".into());
+        args.push(source.into());
+    }
+    args
+}
+
+/// Arguments of psql for a plain dump on its standard input.
+pub fn psql() -> Vec<OsString> {
+    ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"]
+        .map(OsString::from)
+        .to_vec()
+}
+
+/// A database as a connection string that says nothing else: a bare name with `=` in it would be
+/// taken for one.
+fn conninfo(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// `DROP DATABASE`, whoever is connected.
+pub fn drop_database(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(args: Vec<OsString>) -> String {
+        args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn rows_are_written_by_the_owners_of_their_tables_unless_trusted() {
+        let load = |section, trusted| Load { section, jobs: 1, trusted, source: None };
+        let args = |section, trusted| text(pg_restore("app", &load(section, trusted)));
+        assert_eq!(
+            args(Section::Data, false),
+            "--no-password --exit-on-error --section=data --dbname=dbname='app' \
+             --use-set-session-authorization"
+        );
+        assert!(!args(Section::Data, true).contains("authorization"));
+        assert!(!args(Section::PreData, false).contains("authorization"));
+    }
+
+    #[test]
+    fn a_hostile_name_of_a_database_stays_a_name() {
+        let load =
+            Load { section: Section::Data, jobs: 2, trusted: false, source: Some("/x".as_ref()) };
+        let args = pg_restore("host=evil' \\", &load);
+        assert_eq!(args[3], "--dbname=dbname='host=evil\\' \\\\'");
+        assert!(text(args).ends_with("--jobs=2 -- /x"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The payload of an archive for pg_restore: as a stream, or unpacked into a directory of its own
+//! where pg_restore has to go back and forth.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Work;
+use crate::decide::archive_spec::{DIRECTORY, payload_member};
+use crate::decide::naming::{archive_name, safe_name};
+use crate::decide::progress::Phase;
+use crate::error::{Class, Failure, Result};
+use crate::host::archive::range::RangeReader;
+use crate::host::archive::reader::{Payload, open_file};
+use crate::host::dir::BackupDir;
+use crate::host::partial::WorkDir;
+use crate::host::space::free_bytes;
+use crate::host::threads;
+use crate::job::decode::decoder;
+use crate::job::wait::joined;
+
+/// An unpacked payload.
+pub struct Unpacked {
+    /// The dump: a file of custom format, or the directory of a directory-format dump.
+    pub path: PathBuf,
+    /// Holds the directory until it is dropped.
+    _work: WorkDir,
+}
+
+/// Where the one member of a custom or plain dump lies, and how it is compressed.
+pub fn stream(work: &mut Work<'_>) -> Result<(PathBuf, Payload)> {
+    let path = work.archive.path().to_owned();
+    let members = work.archive.payload()?;
+    match <[Payload; 1]>::try_from(members) {
+        Ok([member]) => Ok((path, member)),
+        Err(members) => Err(Failure::new(
+            Class::Damaged,
+            format!("the archive has {} payload members, not one", members.len()),
+        )),
+    }
+}
+
+/// A reader of the decoded bytes of a member.
+pub fn reader(path: &Path, member: &Payload) -> Result<Box<dyn Read + Send>> {
+    let (codec, _) = payload_member(&member.name)
+        .ok_or_else(|| Failure::new(Class::Internal, "not a payload member"))?;
+    let range = RangeReader::new(open_file(path)?, member.start, member.start + member.size);
+    decoder(codec, range).map_err(|e| Failure::io("read the archive", &e))
+}
+
+/// Unpacks the payload into a private directory beside the archives.
+pub async fn unpack(work: &mut Work<'_>) -> Result<Unpacked> {
+    super::phase(work.context, Phase::Extracting);
+    let settings = work.context.settings;
+    let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
+    let safe = safe_name(&work.restore.target);
+    let folder = place.folder(settings.system_identifier, &safe)?;
+    let name = archive_name(&work.restore.target, chrono::Utc::now(), work.id, 0);
+    let directory = WorkDir::create(&folder, &name)?;
+    let (source, members) = (work.archive.path().to_owned(), work.archive.payload()?);
+    let (into, reserve) = (directory.path().to_owned(), settings.min_free_space);
+    let writing =
+        threads::spawn("pg_backup unpack", move || write(&source, &members, &into, reserve))?;
+    let path = joined(work.context.control, writing).await?;
+    Ok(Unpacked { path, _work: directory })
+}
+
+/// Writes each member, decoded, under its name without the ending. Gives what pg_restore opens.
+fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Result<PathBuf> {
+    let mut opened = into.to_owned();
+    for member in members {
+        let name = file_name(&member.name)?;
+        let path = into.join(name);
+        if !member.name.starts_with(DIRECTORY) {
+            opened = path.clone();
+        }
+        let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", path.display()), e);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|e| failed(&e))?;
+        io::copy(&mut reader(source, member)?, &mut file)
+            .map_err(|e| Failure::inside(&e).unwrap_or_else(|| failed(&e)))?;
+        if free_bytes(into)? < reserve {
+            return Err(Failure::new(
+                Class::DiskFull,
+                "too little free space to unpack the archive",
+            )
+            .detail(format!("pg_backup.min_free_space keeps {reserve} bytes free."))
+            .hint("Free space beside the archives, or restore with jobs => 1."));
+        }
+    }
+    Ok(opened)
+}
+
+/// The plain name of a file for a member: one component, of the characters that pg_dump and we use.
+fn file_name(member: &str) -> Result<&str> {
+    let name = member.strip_prefix(DIRECTORY).unwrap_or(member);
+    let name = name.strip_suffix(".zst").or(name.strip_suffix(".gz")).unwrap_or(name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        let message = format!("member \"{}\" has a strange name", member.escape_debug());
+        return Err(Failure::new(Class::Damaged, message));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_written_under_a_plain_name_or_not_at_all() {
+        assert_eq!(file_name("database/3456.dat.zst").unwrap(), "3456.dat");
+        assert_eq!(file_name("database/toc.dat").unwrap(), "toc.dat");
+        assert_eq!(file_name("database.dump.zst").unwrap(), "database.dump");
+        for name in ["database/../x", "database//etc/passwd", "database/", "database/.x", "a\\b"] {
+            assert!(file_name(name).is_err(), "{name}");
+        }
+    }
+}

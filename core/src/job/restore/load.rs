@@ -1,0 +1,176 @@
+//! Loads the dump: pg_restore once for each section, or psql for a plain dump; then counts.
+
+use std::io::{Read, Write};
+use std::process::ChildStdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Work, extract, session_in_target};
+use crate::catalog::restore::count;
+use crate::decide::dump_plan::environment;
+use crate::decide::progress::{Phase, Progress};
+use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
+use crate::error::{Class, Failure, Result};
+use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
+use crate::host::threads;
+use crate::job::tools::tool;
+use crate::job::wait::{moving, until};
+
+/// Moved at once from the archive to the tool.
+const CHUNK: usize = 256 << 10;
+
+/// Loads everything.
+pub async fn load(work: &mut Work<'_>) -> Result<()> {
+    match work.manifest.dump.format.as_str() {
+        "plain" => {
+            let script = Tool { stdout: Stdout::Null, ..client(work, "psql", psql()) };
+            fed(work, script, Phase::Data).await
+        }
+        "custom" if work.restore.jobs <= 1 => sections(work, None).await,
+        _ => {
+            let unpacked = extract::unpack(work).await?;
+            sections(work, Some(&unpacked)).await
+        }
+    }
+}
+
+async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> Result<()> {
+    for section in Section::ALL {
+        let load = Load {
+            section,
+            jobs: work.restore.jobs,
+            trusted: work.restore.trusted,
+            source: unpacked.map(|unpacked| unpacked.path.as_path()),
+        };
+        let restore = client(work, "pg_restore", pg_restore(&work.restore.target, &load));
+        let restore = Tool { stdout: Stdout::Null, ..restore };
+        match unpacked {
+            None => fed(work, restore, phase_of(section)).await?,
+            Some(_) => alone(work, &restore, phase_of(section)).await?,
+        }
+        crate::fault::point(point(section));
+    }
+    Ok(())
+}
+
+fn phase_of(section: Section) -> Phase {
+    match section {
+        Section::PreData => Phase::PreData,
+        Section::Data => Phase::Data,
+        Section::PostData => Phase::PostData,
+    }
+}
+
+fn point(section: Section) -> &'static str {
+    match section {
+        Section::PreData => "after_pre_data",
+        Section::Data => "after_data",
+        Section::PostData => "after_post_data",
+    }
+}
+
+/// A tool that connects to the new database.
+fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
+    let application = format!("pg_backup restore {}", work.id);
+    let access = &work.context.settings.access;
+    let envs = environment(access, &work.restore.target, &application);
+    tool(work.context, name, args, envs)
+}
+
+/// Runs a tool that reads the dump by itself.
+async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
+    super::phase(work.context, phase);
+    let mut child = Child::spawn(tool, work.context.harden)?;
+    let outcome = until(work.context.control, || child.try_wait()).await?;
+    judged(outcome, phase)
+}
+
+/// Runs a tool that reads the dump from its standard input.
+async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result<()> {
+    let (path, member) = extract::stream(work)?;
+    let moved = Arc::<AtomicU64>::default();
+    let tool = Tool { stdin: Stdin::Pipe, ..tool };
+    let mut child = Child::spawn(&tool, work.context.harden)?;
+    let feeding = feed(extract::reader(&path, &member)?, child.take_stdin(), moved.clone())?;
+    // What goes through is larger than the member where that is compressed; the table sizes say
+    // how much about.
+    let total: u64 = work.manifest.tables.iter().map(|table| table.bytes).sum();
+    let stall = Duration::from_millis(work.restore.limits.stall);
+    let checked = match phase {
+        Phase::Data => moving(work.context.control, tool.name, &moved, stall),
+        _ => moving(work.context.control, tool.name, &moved, Duration::ZERO),
+    };
+    let outcome = until(&checked, || {
+        let done = moved.load(Ordering::Relaxed).min(total);
+        let (bytes_done, bytes_total) = if phase == Phase::Data { (done, total) } else { (0, 0) };
+        let progress = Progress { phase, bytes_done, bytes_total, ..Progress::default() };
+        work.context.control.report(&progress);
+        child.try_wait()
+    })
+    .await?;
+    let fed = threads::join(feeding)?;
+    judged(outcome, phase)?;
+    fed
+}
+
+/// Feeds a tool. One that stops reading early is judged by how it ends.
+fn feed(
+    mut reader: Box<dyn Read + Send>,
+    sink: Option<ChildStdin>,
+    moved: Arc<AtomicU64>,
+) -> Result<JoinHandle<Result<()>>> {
+    threads::spawn("pg_backup feed", move || {
+        let Some(mut sink) = sink else { return Ok(()) };
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) => {
+                    return Err(Failure::inside(&error)
+                        .unwrap_or_else(|| Failure::io("read the archive", &error)));
+                }
+            };
+            if sink.write_all(&buffer[..count]).is_err() {
+                return Ok(());
+            }
+            moved.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    })
+}
+
+fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
+    if outcome.success() {
+        return Ok(());
+    }
+    Err(outcome.into_failure(&format!("restore the section {}", phase.as_str())))
+}
+
+/// Counts the rows of every table against the manifest, and gathers statistics.
+pub async fn compare(work: &Work<'_>) -> Result<()> {
+    super::phase(work.context, Phase::Verifying);
+    let control = work.context.control;
+    let session = session_in_target(work).await?;
+    let mut wrong = Vec::new();
+    for table in &work.manifest.tables {
+        let sql = count(&table.schema, &table.name);
+        let rows: i64 = session.one(control, &sql, &[]).await?.get(0);
+        if rows != table.rows as i64 {
+            wrong.push(format!("{}.{}: {rows} rows, not {}", table.schema, table.name, table.rows));
+        }
+    }
+    if let Some(first) = wrong.first() {
+        return Err(Failure::new(
+            Class::Damaged,
+            "the restored rows are not those of the manifest",
+        )
+        .detail(format!("{} tables differ; {first}.", wrong.len()))
+        .hint(
+            "Something ran while the rows were loaded: a trigger or rule that is enabled \
+                   ALWAYS, or an event trigger. Look into the dump.",
+        ));
+    }
+    session.batch(control, "ANALYZE").await
+}
