@@ -13,6 +13,7 @@ mod cluster;
 mod errors;
 mod expect;
 mod fake;
+mod hooks;
 mod job;
 mod place;
 mod pool;
