@@ -29,7 +29,7 @@ pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
 pub use expect::{CONTENT, assert_same_text, script};
 pub use job::{Call, Hold, LIMIT, Run, names_below};
-pub use place::{bin, give_to_server};
+pub use place::{base, bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };

@@ -159,8 +159,12 @@ fn maintenance_of_the_enemys_table_registers_no_hook_of_a_superuser() {
         CREATE TABLE low.t AS SELECT 1 AS i;
         CREATE INDEX ON low.t (low.trap(i));";
     cluster.connect_as("postgres", "low").batch_execute(trap).expect("it is the role's own");
-    eprintln!("{:?}", cluster.try_sql("postgres", "ANALYZE low.t").map_err(|e| pg_backup_tests::sqlstate(&e)));
-    let owner = owner_of(&cluster, "trap");eprintln!("owner {owner}");
+    eprintln!(
+        "{:?}",
+        cluster.try_sql("postgres", "ANALYZE low.t").map_err(|e| pg_backup_tests::sqlstate(&e))
+    );
+    let owner = owner_of(&cluster, "trap");
+    eprintln!("owner {owner}");
     assert!(owner.is_empty() || owner == "low", "the hook belongs to {owner}");
     backed_up(&cluster);
     assert_eq!(seen(&cluster), "");
