@@ -44,6 +44,7 @@ test-install: setup ## build and install for the tests, into a private tree
 	@mkdir -p "$$PG_BACKUP_TEST_DIR"; [ -O "$$PG_BACKUP_TEST_DIR" ] || \
 	    { echo "make: PG_BACKUP_TEST_DIR belongs to another user" >&2; exit 1; }
 	@chmod 755 "$$PG_BACKUP_TEST_DIR"
+	@scripts/test-clients.sh
 	@pg_config=$$(cargo xtask tree "$$PG_BACKUP_TEST_DIR/pg"); \
 	cargo xtask install --features $(TEST_FEATURES) --pg-config "$$pg_config" >/dev/null
 

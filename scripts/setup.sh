@@ -28,8 +28,6 @@ have_headers() {
     [ -x "$PG_CONFIG" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]
 }
 
-# The tests run the README's programs with Debian's Python, whichever else comes first in PATH.
-have_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null; }
 
 # The packages of Debian 12 for whatever is missing, one a line.
 missing_packages() {
@@ -42,7 +40,6 @@ missing_packages() {
     command -v unzip >/dev/null || echo unzip
     command -v zstd >/dev/null || echo zstd
     command -v python3 >/dev/null || echo python3
-    have_psycopg || echo python3-psycopg
 }
 
 as_root() {

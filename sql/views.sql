@@ -97,7 +97,7 @@ DECLARE
         'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
         'backup_progress_rows()', 'backup_next_runs(text, text, integer, timestamptz)',
         'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)',
-        'backup_restore_plan(bigint, text, integer, boolean)',
+        'backup_metrics()', 'backup_restore_plan(bigint, text, integer, boolean)',
         'backup_restore_check(bigint, text, integer, boolean)'];
     operator constant text[] := ARRAY[
         'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
@@ -105,7 +105,7 @@ DECLARE
         'backup_schedule', 'backup_unschedule', 'backup_pause', 'backup_resume', 'backup_prune',
         'backup_hook'];
     views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress',
-        'backup_schedules', 'backup_hooks'];
+        'backup_schedules', 'backup_hooks', 'backup_status'];
     routine text;
     relation text;
 BEGIN
@@ -131,7 +131,8 @@ $$;
 
 -- Nothing is for everybody.
 REVOKE ALL ON backup_runs, backup_manifests, backup_schedule_entries, backup_hook_entries,
-    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks FROM PUBLIC;
+    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status
+  FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
 DO $$
 DECLARE

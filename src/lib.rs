@@ -40,6 +40,7 @@ extension_sql_file!(
         api::hook::backup_run_hook,
     ]
 );
+extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["schedules"]);
 extension_sql_file!("../sql/views.sql", name = "views", finalize);
 
 /// Runs once in the postmaster when the library is preloaded, else in every backend that loads

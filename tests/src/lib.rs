@@ -11,8 +11,10 @@ mod check;
 mod client;
 mod cluster;
 mod errors;
+mod everything;
 mod expect;
 mod fake;
+mod hooks;
 mod job;
 mod place;
 mod pool;
@@ -26,9 +28,10 @@ pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
+pub use everything::run_tool;
 pub use expect::{CONTENT, assert_same_text, script};
 pub use job::{Call, Hold, LIMIT, Run, names_below};
-pub use place::{bin, give_to_server};
+pub use place::{base, bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };

@@ -4,14 +4,14 @@
 //! they stand there: each run is printed once, with what its row says, what was missed comes first,
 //! and a connection that breaks ends the program. A missing client fails the test.
 
-use pg_backup_tests::{Cluster, LIMIT, Mode, Run, wait_for, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, Mode, Run, base, wait_for, wait_until};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
-const INSTALL: &str = "the clients of the README's programs must be there: run `make setup`";
+const INSTALL: &str = "the clients of the README's programs must be there: run `make test-install`";
 
 /// A language of the README's programs.
 struct Language {
@@ -23,12 +23,15 @@ struct Language {
 
 const PYTHON: Language = Language { mark: "python", interpreter: "/usr/bin/python3" };
 const NODE: Language = Language { mark: "js", interpreter: "/usr/bin/node" };
-/// Where Debian's packages put modules. Its own node looks there anyway.
-const NODE_PATH: &str = "/usr/share/nodejs";
 
 /// Which block of a language in the section.
 const LISTEN: usize = 0;
 const BACK_UP: usize = 1;
+
+/// Where Debian's packages put modules, and where `scripts/test-clients.sh` does.
+fn node_path() -> String {
+    format!("/usr/share/nodejs:{}", base().join("clients/node_modules").display())
+}
 
 /// A running program of the README, killed when it goes. Make it after the cluster.
 struct Program {
@@ -45,7 +48,7 @@ impl Program {
         let output = |name| File::create(folder.path().join(name)).expect("the directory is ours");
         let mut command = Command::new(language.interpreter);
         command.arg(&program).current_dir(folder.path()).env_clear();
-        command.env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").env("NODE_PATH", NODE_PATH);
+        command.env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").env("NODE_PATH", node_path());
         command.env("PGHOST", socket).env("PGUSER", "postgres").env("PGDATABASE", "postgres");
         command.stdin(Stdio::null()).stdout(output("stdout")).stderr(output("stderr"));
         let child = command.spawn();

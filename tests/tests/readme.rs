@@ -21,6 +21,7 @@ SELECT format('`%s`', p.proname),
   JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
  WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
+   AND p.prorettype <> 'trigger'::regtype
  ORDER BY p.proname";
 
 const VIEWS: &str = "
@@ -123,10 +124,10 @@ fn the_lines_of_sql_at_the_top_do_what_they_say() {
 }
 
 #[test]
-fn the_statements_about_schedules_retention_and_hooks_work() {
+fn the_statements_about_schedules_retention_hooks_and_monitoring_work() {
     let cluster = shop();
     cluster.psql("shop", "CREATE EXTENSION pg_backup; CREATE TABLE log (line text);");
-    for heading in ["Schedules", "Retention", "Hooks"] {
+    for heading in ["Schedules", "Retention", "Hooks", "Monitoring"] {
         for block in blocks(heading, "sql") {
             cluster.psql("shop", block);
         }

@@ -16,12 +16,13 @@ SELECT p.oid::regprocedure::text,
  WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
    AND p.prorettype <> 'trigger'::regtype ORDER BY 1";
 
-const VIEWER: [&str; 9] = [
+const VIEWER: [&str; 10] = [
     "backup_check()",
     "backup_contents(bigint)",
     "backup_find(text)",
     "backup_inspect(bigint)",
     "backup_latest(text,text)",
+    "backup_metrics()",
     "backup_next_run(text,text,timestamp with time zone,timestamp with time zone)",
     "backup_next_runs(text,text,integer,timestamp with time zone)",
     "backup_progress_rows()",
@@ -40,8 +41,14 @@ const OPERATOR: [&str; 11] = [
     "backup_verify",
     "backup_wait",
 ];
-const RELATIONS: [&str; 5] =
-    ["backup_history", "backup_manifest", "backup_progress", "backup_schedules", "backup_hooks"];
+const RELATIONS: [&str; 6] = [
+    "backup_history",
+    "backup_manifest",
+    "backup_progress",
+    "backup_schedules",
+    "backup_hooks",
+    "backup_status",
+];
 const TABLES: [&str; 4] =
     ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];
 

@@ -2,17 +2,13 @@
 //!
 //! Sent after the row is committed, in a statement of its own: whoever gets an event can read the
 //! row, and a full queue (a listener that sits in a transaction) does not fail the run. An event
-//! may get lost, a row not.
+//! may get lost, a row not. Whoever may connect to the database may hear the channel: an event holds
+//! no text of an error, which may quote data.
 
 use serde::Serialize;
 
 use crate::host::control::Control;
 use crate::host::server::Server;
-
-/// Characters of an error in an event: the payload of NOTIFY must stay below 8000 bytes.
-const ERROR_MAX: usize = 400;
-/// Bytes of the whole payload.
-const PAYLOAD_MAX: usize = 7999;
 
 /// Something that happened to a run.
 #[derive(Debug, Clone, Serialize)]
@@ -25,8 +21,6 @@ pub struct Event<'a> {
     pub status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 impl Event<'_> {
@@ -39,20 +33,10 @@ impl Event<'_> {
         }
     }
 
-    /// The payload. Names are short, so that only the error can make it too long.
+    /// The payload: far below the 8000 bytes that NOTIFY takes, for all names are short.
     pub fn payload(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        if text.len() <= PAYLOAD_MAX {
-            return text;
-        }
-        let short = Event { error: None, ..self.clone() };
-        serde_json::to_string(&short).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
-}
-
-/// An error as an event tells it.
-pub fn short(error: &str) -> String {
-    error.chars().take(ERROR_MAX).collect()
 }
 
 /// Sends an event, if that can be done.
@@ -84,25 +68,13 @@ fn escaped(json: &str) -> String {
 mod tests {
     use super::*;
 
-    fn event(error: Option<String>) -> Event<'static> {
-        let (event, kind, database, status) = ("failed", "backup", "sh\"op", "failed");
-        Event { event, id: 7, kind, database, status, schedule: None, error }
-    }
-
     #[test]
     fn an_event_is_small_json_without_what_is_not_known() {
-        let text = event(None).payload();
+        let (event, kind, database, status) = ("failed", "backup", "sh\"op", "failed");
+        let event = Event { event, id: 7, kind, database, status, schedule: None };
         let wanted =
             r#"{"event":"failed","id":7,"kind":"backup","database":"sh\"op","status":"failed"}"#;
-        assert_eq!(text, wanted);
-    }
-
-    #[test]
-    fn an_error_that_makes_an_event_too_long_is_left_out() {
-        let long = short(&"\u{1}".repeat(5000));
-        assert!(event(Some(long)).payload().len() <= PAYLOAD_MAX);
-        let longer = "\u{1}".repeat(5000);
-        assert_eq!(event(Some(longer)).payload(), event(None).payload());
+        assert_eq!(event.payload(), wanted);
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl<'a> History<'a> {
         }
         let NewRun { kind, database, schedule, .. } = *run;
         let event = Event::of_status(status);
-        let event = Event { event, id, kind, database, status, schedule, error: None };
+        let event = Event { event, id, kind, database, status, schedule };
         announce(self.server, self.control, &event).await;
     }
 

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::events::{Event, announce, short};
+use super::events::{Event, announce};
 use super::history::{Fit, History, history_failure};
 use crate::error::{Class, Failure, Result};
 
@@ -19,7 +19,7 @@ impl History<'_> {
              WHERE id = $1 AND tableoid = {} RETURNING {RUN}",
             self.runs, self.table
         );
-        self.last(id, &sql, &[&id, &verify_level], "succeeded", None).await
+        self.last(id, &sql, &[&id, &verify_level], "succeeded").await
     }
 
     /// A run that is not a backup succeeded.
@@ -29,7 +29,7 @@ impl History<'_> {
              WHERE id = $1 AND tableoid = {} RETURNING {RUN}",
             self.runs, self.table
         );
-        self.last(id, &sql, &[&id], "succeeded", None).await
+        self.last(id, &sql, &[&id], "succeeded").await
     }
 
     /// The run ended as `status` for the reason that `failure` gives.
@@ -55,7 +55,7 @@ impl History<'_> {
         };
         let (message, detail, hint) = (fit(message), fit(&detail), fit(&failure.hint));
         let params: [&(dyn ToSql + Sync); 5] = [&id, &status, &message, &detail, &hint];
-        self.last(id, &sql, &params, status, Some(&message)).await
+        self.last(id, &sql, &params, status).await
     }
 
     /// Adds warnings to the row of a run, whatever became of it.
@@ -80,7 +80,6 @@ impl History<'_> {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
         status: &str,
-        error: Option<&str>,
     ) -> Result<()> {
         let rows = self.server.rows(self.control, sql, params).await.map_err(history_failure)?;
         self.touched(id, rows.len() as u64)?;
@@ -92,7 +91,6 @@ impl History<'_> {
             database: row.get(1),
             status,
             schedule: row.get(2),
-            error: error.map(short),
         };
         announce(self.server, self.control, &event).await;
         Ok(())

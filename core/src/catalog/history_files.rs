@@ -102,7 +102,6 @@ impl History<'_> {
                 database: row.get(1),
                 status: row.get(2),
                 schedule: row.get(3),
-                error: None,
             };
             announce(self.server, self.control, &event).await;
         }

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs the clients that the tests of the README's programs need, where they are missing:
+# psycopg for Debian's python3, and pg for node. Silent and quick when they are there.
+#
+# In:  PG_BACKUP_TEST_DIR. Out: python3-psycopg; pg from Debian where node is Debian's own or not
+#      there yet, else, pinned by tests/clients/package-lock.json, below PG_BACKUP_TEST_DIR.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly clients=${PG_BACKUP_TEST_DIR:?}/clients
+# How long to wait for another apt or dpkg, in seconds.
+readonly APT_LOCK_TIMEOUT=120
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+    echo "test-clients: installing $*"
+    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
+        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$@" >/dev/null
+}
+
+have_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null; }
+
+have_node_pg() {
+    NODE_PATH=/usr/share/nodejs:$clients/node_modules /usr/bin/node -e 'require("pg")' 2>/dev/null
+}
+
+# The node of another source than Debian does not fit Debian's packages of modules.
+install_node_pg() {
+    if [ ! -x /usr/bin/node ]; then
+        apt_install nodejs node-pg
+    elif ! command -v npm >/dev/null; then
+        apt_install node-pg
+    else
+        echo "test-clients: installing pg into $clients"
+        rm -rf "$clients"
+        mkdir -p "$clients"
+        cp "$root"/tests/clients/package*.json "$clients/"
+        npm ci --prefix "$clients" --silent --no-audit --no-fund --ignore-scripts
+    fi
+}
+
+have_psycopg || apt_install python3-psycopg
+have_node_pg || install_node_pg
+have_psycopg && have_node_pg || {
+    echo 'test-clients: psycopg for /usr/bin/python3 and pg for /usr/bin/node are needed' >&2
+    exit 1
+}
