@@ -124,14 +124,15 @@ fn the_lines_of_sql_at_the_top_do_what_they_say() {
 }
 
 #[test]
-fn the_statements_about_schedules_retention_hooks_and_monitoring_work() {
+fn the_statements_of_each_section_work() {
     let cluster = shop();
     cluster.psql("shop", "CREATE EXTENSION pg_backup; CREATE TABLE log (line text);");
-    for heading in ["Schedules", "Retention", "Hooks", "Monitoring"] {
+    for heading in ["Schedules", "Retention", "Hooks", "Monitoring", "Restore"] {
         for block in blocks(heading, "sql") {
             cluster.psql("shop", block);
         }
     }
+    assert_eq!(cluster.value("shop_yesterday", CONTENT), cluster.value("shop", CONTENT));
     cluster.psql("shop", "SELECT backup_create()");
     assert_eq!(cluster.value("shop", "SELECT count(*) FROM ops.backups"), "1");
     assert_eq!(

@@ -16,7 +16,7 @@ SELECT p.oid::regprocedure::text,
  WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
    AND p.prorettype <> 'trigger'::regtype ORDER BY 1";
 
-const VIEWER: [&str; 10] = [
+const VIEWER: [&str; 12] = [
     "backup_check()",
     "backup_contents(bigint)",
     "backup_find(text)",
@@ -26,6 +26,8 @@ const VIEWER: [&str; 10] = [
     "backup_next_run(text,text,timestamp with time zone,timestamp with time zone)",
     "backup_next_runs(text,text,integer,timestamp with time zone)",
     "backup_progress_rows()",
+    "backup_restore_check(bigint,text,integer,boolean)",
+    "backup_restore_plan(bigint,text,integer,boolean)",
     "backup_retention(text)",
 ];
 const OPERATOR: [&str; 11] = [

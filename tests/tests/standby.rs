@@ -65,7 +65,8 @@ fn on_a_standby_every_call_is_refused_clearly_or_answers() {
         }
     }
     let wanted = "backup_cancel backup_check backup_contents backup_find backup_inspect \
-                  backup_latest backup_metrics backup_next_run backup_progress_rows backup_wait";
+                  backup_latest backup_metrics backup_next_run backup_progress_rows backup_restore_plan \
+                  backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in primary.views("postgres") {
         standby.sql("postgres", &format!("SELECT * FROM {view}"));
@@ -154,7 +155,8 @@ fn without_preload_every_call_says_what_to_add_or_answers() {
         assert!(error.hint.contains("restart"), "{name}: {error}");
     }
     let wanted = "backup_cancel backup_check backup_contents backup_find backup_inspect \
-                  backup_latest backup_metrics backup_next_run backup_pin backup_progress_rows backup_wait";
+                  backup_latest backup_metrics backup_next_run backup_pin backup_progress_rows backup_restore_plan \
+                  backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in cluster.views("postgres") {
         cluster.sql("postgres", &format!("SELECT * FROM {view}"));
