@@ -72,7 +72,7 @@ pub async fn passed(
 
 fn refused(restore: &Restore, detail: &str) -> Failure {
     Failure::new(Class::NotReady, format!("backup {} cannot be restored now", restore.backup))
-        .detail(format!("{detail}."))
+        .detail(format!("{}.", detail.trim_end_matches('.')))
 }
 
 type Looked = (Vec<ReportRow>, Option<(Archive, Manifest)>);
@@ -91,7 +91,8 @@ async fn look(
         }
         Err(failure) if matches!(failure.class, Class::Damaged | Class::UndefinedFile) => {
             let detail = format!("{}. {}", failure.message, failure.detail);
-            rows.push(ReportRow::new("archive", "blocker", detail.trim_end(), failure.hint));
+            let detail = detail.trim_end_matches([' ', '.']);
+            rows.push(ReportRow::new("archive", "blocker", detail, failure.hint));
             return Ok((rows, None));
         }
         Err(failure) => return Err(failure),
