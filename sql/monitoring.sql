@@ -71,93 +71,109 @@ SELECT d.database, good.finished_at AS last_success, good.id AS last_success_id,
                       ORDER BY b.id DESC LIMIT 1) bad ON true
  ORDER BY d.database;
 
--- Label values and lines as the OpenMetrics specification 1.0 has them. What is unknown is left out:
--- a zero would be a date or a size. Only types that the older text format of Prometheus knows too
--- (so no `info`), because the text file collector of node_exporter reads nothing else.
-CREATE FUNCTION backup_metrics() RETURNS text
+-- What is unknown has no row: a zero would be a date or a size.
+CREATE FUNCTION backup_metric_rows()
+RETURNS TABLE (family text, names text[], labels text[], value numeric)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-WITH families(rank, name, type, unit, help) AS (VALUES
-    (1, 'pg_backup_info', 'gauge', '', 'Version of the extension, as a label.'),
-    (2, 'pg_backup_last_success_timestamp_seconds', 'gauge', 'seconds',
-        'When the newest good backup of the database finished.'),
-    (3, 'pg_backup_last_success_duration_seconds', 'gauge', 'seconds',
-        'How long the newest good backup took.'),
-    (4, 'pg_backup_last_success_archive_size_bytes', 'gauge', 'bytes',
-        'Size of the archive of the newest good backup.'),
-    (5, 'pg_backup_last_success_database_size_bytes', 'gauge', 'bytes',
-        'Size of the database when the newest good backup was made.'),
-    (6, 'pg_backup_last_failure_timestamp_seconds', 'gauge', 'seconds',
-        'When a backup of the database last failed or was interrupted.'),
-    (7, 'pg_backup_running', 'gauge', '', 'Whether a backup of the database runs: 0 or 1.'),
-    (8, 'pg_backup_overdue', 'gauge', '',
-        'Whether an active schedule of the database is late by more than 5 minutes: 0 or 1.'),
-    (9, 'pg_backup_archives', 'gauge', '', 'Archives of the database that are available.'),
-    (10, 'pg_backup_archives_size_bytes', 'gauge', 'bytes',
-        'Size of all available archives of the database.'),
-    (11, 'pg_backup_runs', 'counter', '', 'Runs that have ended, by kind and status.'),
-    (12, 'pg_backup_schedule_active', 'gauge', '',
-        'Whether the schedule runs: 0 when it is paused or a copy.'),
-    (13, 'pg_backup_schedule_next_run_timestamp_seconds', 'gauge', 'seconds',
-        'When the schedule is due next; in the past when it is late.'),
-    (14, 'pg_backup_schedule_missed_runs', 'gauge', '',
-        'Due times that passed without a run since the last success of the schedule.')
-), databases AS (
-    SELECT s.database, s.last_success, extract(epoch FROM r.finished_at - r.started_at) AS duration,
-           s.size_bytes, r.database_size_bytes, s.last_failure, s.running, s.overdue
-      FROM @extschema@.backup_status s
-      LEFT JOIN @extschema@.backup_runs r ON r.id = s.last_success_id
-), counted AS (
+WITH counted AS (
     SELECT r.database, r.kind, r.status, count(*) AS runs,
            count(*) FILTER (WHERE r.file_state = 'available') AS archives,
-           sum(r.size_bytes) FILTER (WHERE r.file_state = 'available') AS archives_bytes
+           sum(r.size_bytes) FILTER (WHERE r.file_state = 'available') AS bytes
       FROM @extschema@.backup_runs r GROUP BY r.database, r.kind, r.status
-), stored AS (
-    SELECT c.database, sum(c.archives) AS archives, coalesce(sum(c.archives_bytes), 0) AS bytes
-      FROM counted c WHERE c.kind IN ('backup', 'import') GROUP BY c.database
-), ended AS (
+), points AS (
+    SELECT 'info' AS family, '{version}'::text[] AS names, ARRAY[e.extversion] AS labels,
+           1::numeric AS value
+      FROM pg_extension e WHERE e.extname = 'pg_backup'
+    UNION ALL
+    SELECT p.family, '{database}', ARRAY[s.database], p.value
+      FROM @extschema@.backup_status s
+      LEFT JOIN @extschema@.backup_runs r ON r.id = s.last_success_id,
+           LATERAL (VALUES
+               ('last_success_timestamp_seconds', extract(epoch FROM s.last_success)),
+               ('last_success_duration_seconds', extract(epoch FROM r.finished_at - r.started_at)),
+               ('last_success_archive_size_bytes', s.size_bytes),
+               ('last_success_database_size_bytes', r.database_size_bytes),
+               ('last_failure_timestamp_seconds', extract(epoch FROM s.last_failure)),
+               ('running', s.running::integer),
+               ('overdue', s.overdue::integer)) p(family, value)
+    UNION ALL
+    SELECT p.family, '{database}', ARRAY[c.database], p.value
+      FROM (SELECT database, sum(archives) AS archives, coalesce(sum(bytes), 0) AS bytes
+              FROM counted WHERE kind IN ('backup', 'import') GROUP BY database) c,
+           LATERAL (VALUES ('archives', c.archives),
+                           ('archives_size_bytes', c.bytes)) p(family, value)
+    UNION ALL
     -- Every status from the first run on: a counter that begins at 1 hides its first increase.
-    SELECT k.database, k.kind, s.status, coalesce(c.runs, 0) AS runs
-      FROM (SELECT DISTINCT c.database, c.kind FROM counted c) k
+    SELECT 'runs', '{database,kind,status}', ARRAY[k.database, k.kind, s.status],
+           coalesce(c.runs, 0)
+      FROM (SELECT DISTINCT database, kind FROM counted) k
      CROSS JOIN (VALUES ('succeeded'), ('failed'), ('cancelled'), ('skipped'), ('missed'),
                         ('interrupted')) s(status)
       LEFT JOIN counted c USING (database, kind, status)
-), points(rank, suffix, labels, value) AS (
-    SELECT 1, '', ARRAY['version', e.extversion], 1::numeric
-      FROM pg_extension e WHERE e.extname = 'pg_backup'
     UNION ALL
-    SELECT p.rank, '', ARRAY['database', d.database], p.value
-      FROM databases d,
-           LATERAL (VALUES (2, extract(epoch FROM d.last_success)), (3, d.duration),
-                           (4, d.size_bytes::numeric), (5, d.database_size_bytes::numeric),
-                           (6, extract(epoch FROM d.last_failure)),
-                           (7, d.running::integer::numeric), (8, d.overdue::integer::numeric)
-                   ) p(rank, value)
-    UNION ALL
-    SELECT p.rank, '', ARRAY['database', s.database], p.value
-      FROM stored s, LATERAL (VALUES (9, s.archives), (10, s.bytes)) p(rank, value)
-    UNION ALL
-    SELECT 11, '_total', ARRAY['database', e.database, 'kind', e.kind, 'status', e.status], e.runs
-      FROM ended e
-    UNION ALL
-    SELECT p.rank, '', ARRAY['database', s.database, 'schedule', s.name], p.value
+    SELECT p.family, '{database,schedule}', ARRAY[s.database, s.name], p.value
       FROM @extschema@.backup_schedules s,
-           LATERAL (VALUES (12, (s.state = 'active')::integer::numeric),
-                           (13, extract(epoch FROM s.next_run)), (14, s.missed::numeric)
-                   ) p(rank, value)
-), escaped AS (
-    SELECT p.rank, p.suffix, p.value,
-           replace(replace(replace(l.text, '\', '\\'), '"', '\"'), E'\n', '\n') AS text, l.number,
-           p.number AS point
-      FROM (SELECT p.*, row_number() OVER (ORDER BY p.rank, p.labels COLLATE "C") AS number
-              FROM points p WHERE p.value IS NOT NULL) p,
-           LATERAL unnest(p.labels) WITH ORDINALITY l(text, number)
-), samples AS (
-    SELECT e.rank, e.point,
-           format('%s{%s} %s', min(f.name) || min(e.suffix),
-                  string_agg(CASE e.number % 2 WHEN 1 THEN e.text || '=' ELSE '"' || e.text || '"' END
-                             || CASE WHEN e.number % 2 = 0 THEN ',' ELSE '' END, '' ORDER BY e.number),
-                  min(e.value)) AS line
-      FROM escaped e JOIN families f USING (rank) GROUP BY e.rank, e.point
+           LATERAL (VALUES
+               ('schedule_active', (s.state = 'active')::integer),
+               ('schedule_next_run_timestamp_seconds', extract(epoch FROM s.next_run)),
+               ('schedule_missed_runs', s.missed)) p(family, value)
 )
-SELECT string_agg(f.text, '' ORDER BY f.rank) || E'# EOF\n' FROM (SELECT 0 AS rank, '' AS text) f
+SELECT 'pg_backup_' || p.family, p.names, p.labels, p.value FROM points p
+ WHERE p.value IS NOT NULL
 $$;
+
+-- The text of the OpenMetrics specification 1.0. Only types that the older text format of Prometheus
+-- has too (so no `info`), because the text file collector of node_exporter reads nothing else.
+CREATE FUNCTION backup_metrics() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+WITH families(rank, name, type, unit, help) AS (VALUES
+    (1, 'info', 'gauge', '', 'Version of the extension, as a label.'),
+    (2, 'last_success_timestamp_seconds', 'gauge', 'seconds',
+        'When the newest good backup of the database finished.'),
+    (3, 'last_success_duration_seconds', 'gauge', 'seconds',
+        'How long the newest good backup took.'),
+    (4, 'last_success_archive_size_bytes', 'gauge', 'bytes',
+        'Size of the archive of the newest good backup.'),
+    (5, 'last_success_database_size_bytes', 'gauge', 'bytes',
+        'Size of the database when the newest good backup was made.'),
+    (6, 'last_failure_timestamp_seconds', 'gauge', 'seconds',
+        'When a backup of the database last failed or was interrupted.'),
+    (7, 'running', 'gauge', '', 'Whether a backup of the database runs, 0 or 1.'),
+    (8, 'overdue', 'gauge', '',
+        'Whether a schedule of the database is late by more than 5 minutes, 0 or 1.'),
+    (9, 'archives', 'gauge', '', 'Archives of the database that are available.'),
+    (10, 'archives_size_bytes', 'gauge', 'bytes',
+        'Size of all archives of the database that are available.'),
+    (11, 'runs', 'counter', '', 'Runs that have ended, by kind and status.'),
+    (12, 'schedule_active', 'gauge', '',
+        'Whether the schedule runs, 0 when it is paused or in a copy of its database.'),
+    (13, 'schedule_next_run_timestamp_seconds', 'gauge', 'seconds',
+        'When the schedule is due next, in the past when it is late.'),
+    (14, 'schedule_missed_runs', 'gauge', '',
+        'Due times that passed without a run since the last success of the schedule.')
+), samples AS (
+    SELECT m.family, string_agg(
+               m.family || CASE m.family WHEN 'pg_backup_runs' THEN '_total' ELSE '' END
+               || '{' || t.pairs || '} ' || m.value || E'\n', '' ORDER BY t.pairs COLLATE "C") AS lines
+      FROM @extschema@.backup_metric_rows() m,
+           LATERAL (SELECT string_agg(l.name || '="' || replace(replace(replace(l.label,
+                               E'\\', E'\\\\'), '"', E'\\"'), E'\n', E'\\n') || '"', ','
+                               ORDER BY l.number) AS pairs
+                      FROM unnest(m.names, m.labels)
+                           WITH ORDINALITY l(name, label, number)) t
+     GROUP BY m.family
+)
+SELECT string_agg(
+           '# HELP ' || n.family || ' ' || f.help || E'\n# TYPE ' || n.family || ' ' || f.type
+           || CASE WHEN f.unit <> '' THEN E'\n# UNIT ' || n.family || ' ' || f.unit ELSE '' END
+           || E'\n' || coalesce(s.lines, ''), '' ORDER BY f.rank) || E'# EOF\n'
+  FROM families f
+ CROSS JOIN LATERAL (SELECT 'pg_backup_' || f.name AS family) n
+  LEFT JOIN samples s ON s.family = n.family
+$$;
+
+COMMENT ON VIEW backup_status IS
+    'how each database stands: newest good backup, last failure (last_error only while no good backup is newer), next run, overdue';
+COMMENT ON FUNCTION backup_metrics IS
+    'the state of all databases and schedules as OpenMetrics text, for Prometheus';
+COMMENT ON FUNCTION backup_metric_rows IS 'samples behind the function backup_metrics';

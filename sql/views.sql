@@ -162,7 +162,7 @@ COMMENT ON FUNCTION backup_wait IS
 COMMENT ON FUNCTION backup_cancel IS
     'cancel a run that waits or runs; false when there is none';
 COMMENT ON FUNCTION backup_verify IS
-    'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded)';
+    'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded), restore (into a scratch database, rows counted, dropped)';
 COMMENT ON FUNCTION backup_contents IS 'table of contents of an archive';
 COMMENT ON FUNCTION backup_inspect IS 'manifest of a backup with sizes and counts';
 COMMENT ON FUNCTION backup_check IS

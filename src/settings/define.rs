@@ -27,6 +27,8 @@ pub enum VerifySetting {
     List,
     #[name = c"read"]
     Read,
+    #[name = c"restore"]
+    Restore,
 }
 
 pub(super) type Text = GucSetting<Option<CString>>;

@@ -107,6 +107,7 @@ pub fn verify() -> Level {
         VerifySetting::File => Level::File,
         VerifySetting::List => Level::List,
         VerifySetting::Read => Level::Read,
+        VerifySetting::Restore => Level::Restore,
     }
 }
 

@@ -149,15 +149,15 @@ fn a_hook_that_registers_a_hook_does_not_promote_it() {
 #[test]
 fn maintenance_of_the_enemys_table_registers_no_hook_of_a_superuser() {
     let cluster = with_enemy();
+    // An index takes an immutable function only, but does not mind when it becomes another.
     let trap = "
-        CREATE FUNCTION low.trap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-            IF session_user <> 'low' THEN
-                CALL public.backup_hook('after_backup', 'trap',
-                    'INSERT INTO low.seen (what) SELECT word FROM public.secret');
-            END IF;
-            RETURN $1; END $$;
+        CREATE FUNCTION low.trap(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
         CREATE TABLE low.t AS SELECT 1 AS i;
-        CREATE INDEX ON low.t (low.trap(i));";
+        CREATE INDEX ON low.t (low.trap(i));
+        CREATE OR REPLACE FUNCTION low.trap(int) RETURNS int LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+            CALL public.backup_hook('after_backup', 'trap',
+                'INSERT INTO low.seen (what) SELECT word FROM public.secret');
+            RETURN $1; END $$;";
     cluster.connect_as("postgres", "low").batch_execute(trap).expect("it is the role's own");
     eprintln!(
         "{:?}",

@@ -112,7 +112,8 @@ fn the_search_path_of_the_caller_leads_no_function_astray() {
         session.batch_execute("SET search_path = evil, pg_temp, pg_catalog").unwrap();
         if let Err(error) = session.batch_execute(&call) {
             let error = DbError::of(&error);
-            let own = ["22023", "42704", "3D000", "55000", "58P01"].contains(&error.sqlstate.as_str());
+            let own =
+                ["22023", "42704", "3D000", "55000", "58P01"].contains(&error.sqlstate.as_str());
             assert!(own && !error.to_string().contains("evil"), "{call}: {error}");
         }
     }

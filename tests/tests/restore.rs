@@ -292,6 +292,17 @@ fn a_restore_is_seen_and_can_be_cancelled() {
     assert!(last_restore(&cluster).starts_with("cancelled"));
 }
 
+/// Kills the postmaster, and then the runner, which stands at a fault point and cannot see it.
+fn kill_all(cluster: &mut Cluster, runner: i32) {
+    let postmaster = cluster.pid();
+    let killer = std::thread::spawn(move || {
+        wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
+        signal(runner, Signal::SIGKILL);
+    });
+    cluster.kill_postmaster();
+    killer.join().unwrap();
+}
+
 /// What the server does when a restore stands at `point`.
 fn crash_at(point: &str) {
     let faults = Faults::default();
@@ -302,13 +313,7 @@ fn crash_at(point: &str) {
     faults.plant(point);
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     let runner = faults.wait(point);
-    let postmaster = cluster.pid();
-    let killer = std::thread::spawn(move || {
-        wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
-        signal(runner, Signal::SIGKILL);
-    });
-    cluster.kill_postmaster();
-    killer.join().unwrap();
+    kill_all(&mut cluster, runner);
     faults.lift(point);
     call.error();
     cluster.start_again();
@@ -362,4 +367,52 @@ fn the_plan_names_every_step_and_touches_nothing() {
     assert_eq!(databases(&cluster), "app");
     let runs = "SELECT count(*) FROM backup_history WHERE kind = 'restore'";
     assert_eq!(cluster.value("postgres", runs), "0");
+}
+
+#[test]
+fn a_verification_restores_into_a_scratch_database_that_goes_again() {
+    let cluster = Cluster::start();
+    cluster.make_everything("app");
+    for options in ["", ", jobs => 2"] {
+        let id = backed_up(&cluster, options);
+        let verify = format!(
+            "SELECT bool_and(ok) || ' ' || max(detail) FILTER (WHERE subject = 'restore') \
+             FROM backup_verify({id}, 'restore')"
+        );
+        let found = cluster.value("postgres", &verify);
+        assert!(found.starts_with("true 803 rows in "), "{found}");
+        let level = "SELECT verify_level FROM backup_history WHERE kind = 'backup' LIMIT 1";
+        assert_eq!(cluster.value("postgres", level), "restore");
+    }
+    let id = backed_up(&cluster, ", format => 'plain'");
+    let error = cluster.error("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
+    assert!(error.detail.contains("plain dump"), "{error}");
+    let sql = "CALL backup_schedule('s', 'hourly', timezone => 'UTC', database => 'app', \
+               verify => 'restore', keep_last => 1)";
+    cluster.sql("postgres", sql);
+    cluster.sql("postgres", "SELECT backup_run('s')");
+    let verified = "SELECT concat_ws(' ', kind, status, schedule) FROM backup_history \
+                    WHERE kind = 'verify' LIMIT 1";
+    assert_eq!(cluster.value("postgres", verified), "verify succeeded s");
+    assert_eq!(databases(&cluster), "app");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&[]);
+    cluster.make_everything("app");
+    let id = backed_up(&cluster, "");
+    faults.plant("after_data");
+    let call = cluster.call("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
+    let runner = faults.wait("after_data");
+    assert!(databases(&cluster).contains("pg_backup_verify_"));
+    kill_all(&mut cluster, runner);
+    faults.lift("after_data");
+    call.error();
+    cluster.start_again();
+    wait_until("the end of recovery", LIMIT, || databases(&cluster) == "app");
+    let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
+    assert_eq!(cluster.value("postgres", &state), "available");
 }

@@ -211,7 +211,7 @@ impl<'a> History<'a> {
         let sql = format!(
             "SELECT id, status, file, size_bytes, sha256, \
              CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
-             CASE WHEN kind = 'restore' THEN target_id END FROM {} \
+             target_id FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Class, Failure};
 
 /// `file`: present, size and SHA-256 as recorded. `list`: structure, manifest and table of
-/// contents as well. `read`: every byte of every member decoded as well.
+/// contents as well. `read`: every byte of every member decoded as well. `restore`:
+/// restored into a scratch database, rows counted, and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     File,
     List,
     Read,
+    Restore,
 }
 
 impl Level {
@@ -23,6 +25,7 @@ impl Level {
             Level::File => "file",
             Level::List => "list",
             Level::Read => "read",
+            Level::Restore => "restore",
         }
     }
 }
@@ -35,11 +38,12 @@ impl FromStr for Level {
             "file" => Ok(Level::File),
             "list" => Ok(Level::List),
             "read" => Ok(Level::Read),
+            "restore" => Ok(Level::Restore),
             _ => Err(Failure::new(
                 Class::InvalidArgument,
                 format!("invalid verification level: \"{text}\""),
             )
-            .hint("Levels are \"file\", \"list\" and \"read\".")),
+            .hint("Levels are \"file\", \"list\", \"read\" and \"restore\".")),
         }
     }
 }
@@ -50,8 +54,8 @@ mod tests {
 
     #[test]
     fn levels_are_ordered_and_read_back_from_their_names() {
-        assert!(Level::File < Level::List && Level::List < Level::Read);
-        for level in [Level::File, Level::List, Level::Read] {
+        assert!(Level::File < Level::List && Level::Read < Level::Restore);
+        for level in [Level::File, Level::List, Level::Read, Level::Restore] {
             assert_eq!(level.as_str().parse::<Level>().unwrap(), level);
         }
         assert_eq!("deep".parse::<Level>().unwrap_err().class, Class::InvalidArgument);

@@ -131,7 +131,7 @@ pub async fn settle(
             continue;
         }
         if let Some(target) = run.target {
-            super::restore::remove_leftover(history, target).await?;
+            super::restore::remove_leftover(history.server, history.control, target).await?;
         }
         history.ended(run.id, "interrupted", &interrupted()).await?;
         if let Some(schedule) = &run.schedule {

@@ -41,7 +41,7 @@ pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<
     let id = history.begin(home, &new, "running").await?;
     control.started(id);
     control.report(&Progress { phase: Phase::Verifying, ..Progress::default() });
-    match look(context, &history, &archive, verify).await {
+    match look(context, &history, id, &archive, verify).await {
         Ok((rows, None)) => {
             history.done(id).await?;
             Ok(Report { id, rows, ..Report::default() })
@@ -60,11 +60,17 @@ type Found = (Vec<ReportRow>, Option<Failure>);
 async fn look(
     context: &Context<'_>,
     history: &History<'_>,
+    id: i64,
     archive: &StoredArchive,
     verify: &Verify,
 ) -> Result<Found> {
     let mut rows = Vec::new();
-    let defect = match steps(context, archive, verify, &mut rows).await {
+    let mut looked = steps(context, archive, verify, &mut rows).await;
+    if looked.is_ok() && verify.level >= Level::Restore {
+        let rehearsed = super::restore::rehearse(context, history, id, verify, archive).await;
+        looked = rehearsed.map(|row| rows.push(row));
+    }
+    let defect = match looked {
         Ok(()) => None,
         Err(failure) if is_defect(&failure) => Some(failure),
         Err(failure) => return Err(failure),
@@ -88,9 +94,9 @@ fn is_defect(failure: &Failure) -> bool {
 
 /// The step that comes after those that are done.
 fn subject(done: &[ReportRow]) -> &'static str {
-    const STEPS: [&str; 7] =
-        ["file", "size", "sha256", "structure", "manifest", "contents", "payload"];
-    STEPS.get(done.len()).copied().unwrap_or("payload")
+    const STEPS: [&str; 8] =
+        ["file", "size", "sha256", "structure", "manifest", "contents", "payload", "restore"];
+    STEPS.get(done.len()).copied().unwrap_or("restore")
 }
 
 async fn steps(

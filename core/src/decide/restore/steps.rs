@@ -47,8 +47,8 @@ fn step(action: &str, command: String) -> Step {
 
 fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
     let directory = manifest.dump.format == "directory";
-    let member = manifest.members.iter().map(|member| member.name.as_str());
-    let member = member.filter(|name| payload_member(name).is_some()).next().unwrap_or_default();
+    let mut names = manifest.members.iter().map(|member| member.name.as_str());
+    let member = names.find(|name| payload_member(name).is_some()).unwrap_or_default();
     let source = format!("unzip -p {archive} {member}{}", decoder(member));
     if manifest.dump.format == "plain" {
         return vec![step("load the script", format!("{source} | {}", line("psql", psql())))];

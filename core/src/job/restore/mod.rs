@@ -11,21 +11,22 @@ mod properties;
 
 pub use check::run as check;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Report;
 use super::context::Context;
 use super::wait::{deadline, last_words};
+use super::{Report, ReportRow};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
 use crate::catalog::restore::{FREE_ID, NAME_OF};
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::{Phase, Progress};
-use crate::decide::request::{Home, Restore};
+use crate::decide::request::{Home, Restore, Verify};
 use crate::decide::restore::{database, plan};
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Archive;
+use crate::host::control::Control;
 use crate::host::server::Server;
 
 /// How long the database of a restore that failed may take to go.
@@ -37,7 +38,7 @@ struct Work<'a> {
     restore: &'a Restore,
     id: i64,
     /// A session in the database for what belongs to no database in particular.
-    server: &'a Server,
+    server: Server,
     archive: Archive,
     manifest: Manifest,
 }
@@ -77,48 +78,89 @@ async fn steps(
     restore: &Restore,
     stored: &StoredArchive,
 ) -> Result<()> {
+    let mut work = prepared(context, history, id, restore, stored).await?;
+    match filled(&mut work).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(undone(&work, failure).await),
+    }
+}
+
+/// Checks everything, and makes the empty database.
+async fn prepared<'a>(
+    context: &'a Context<'a>,
+    history: &History<'_>,
+    id: i64,
+    restore: &'a Restore,
+    stored: &StoredArchive,
+) -> Result<Work<'a>> {
     phase(context, Phase::Checking);
     let access = &context.settings.access;
     let connect = &access.connect_database;
     let server = Server::connect(access, context.control, connect, "pg_backup job").await?;
     let (archive, manifest) = check::passed(context, &server, restore, stored).await?;
-    let work = Work { context, restore, id, server: &server, archive, manifest };
     let target = server.one(context.control, FREE_ID, &[]).await?.get(0);
     history.set_target(id, target).await?;
     fault::point("before_create");
     phase(context, Phase::Creating);
-    let sql = database::create(&restore.target, target, &work.manifest.facts.database);
-    server.batch(context.control, &sql).await?;
-    fault::point("after_create");
-    match filled(work).await {
-        Ok(()) => Ok(()),
-        Err(failure) => Err(undone(context, &server, restore, failure).await),
+    let sql = database::create(&restore.target, target, &manifest.facts.database);
+    if let Err(failure) = server.batch(context.control, &sql).await {
+        // A cancel may have come when it was there already.
+        let control = last_words(context.control, DROP_TIME);
+        let _ = remove_leftover(&server, &control, target).await;
+        return Err(failure);
     }
+    fault::point("after_create");
+    Ok(Work { context, restore, id, server, archive, manifest })
 }
 
 /// Fills the new database and opens it.
-async fn filled(mut work: Work<'_>) -> Result<()> {
-    load::load(&mut work).await?;
+async fn filled(work: &mut Work<'_>) -> Result<()> {
+    load::load(work).await?;
     fault::point("loaded");
-    load::compare(&work).await?;
-    properties::apply(&work).await
+    load::compare(work).await?;
+    properties::apply(work).await
+}
+
+/// Restores into a scratch database that is dropped again: what can be restored once can be
+/// restored. Gives what was found. Errors: `Damaged` when rows differ from the manifest, else why
+/// it could not be tried.
+pub async fn rehearse(
+    context: &Context<'_>,
+    history: &History<'_>,
+    id: i64,
+    verify: &Verify,
+    stored: &StoredArchive,
+) -> Result<ReportRow> {
+    let target = format!("pg_backup_verify_{id}");
+    let restore =
+        Restore { backup: verify.backup, target, jobs: 1, trusted: false, limits: verify.limits };
+    let began = Instant::now();
+    let mut work = prepared(context, history, id, &restore, stored).await?;
+    let done = async {
+        load::load(&mut work).await?;
+        load::compare(&work).await
+    };
+    let done = done.await;
+    let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
+    let control = last_words(context.control, DROP_TIME);
+    let dropped = work.server.batch(&control, &plan::drop_database(&restore.target)).await;
+    done?;
+    dropped?;
+    let seconds = began.elapsed().as_secs_f32();
+    let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
+    Ok(ReportRow::ok("restore", detail))
 }
 
 /// Removes the database that a restore was making when it died, if it is there.
-pub async fn remove_leftover(history: &History<'_>, target: u32) -> Result<()> {
-    let (server, control) = (history.server, history.control);
+pub async fn remove_leftover(server: &Server, control: &dyn Control, target: u32) -> Result<()> {
     let rows = server.rows(control, NAME_OF, &[&target]).await?;
     let Some(row) = rows.first() else { return Ok(()) };
     server.batch(control, &plan::drop_database(row.get(0))).await
 }
 
 /// Takes the database of a failed restore away.
-async fn undone(
-    context: &Context<'_>,
-    server: &Server,
-    restore: &Restore,
-    failure: Failure,
-) -> Failure {
+async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
+    let Work { context, restore, server, .. } = work;
     let control = last_words(context.control, DROP_TIME);
     let dropped = server.batch(&control, &plan::drop_database(&restore.target)).await;
     let Err(left) = dropped else { return failure };
