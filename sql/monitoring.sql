@@ -1,179 +1,138 @@
--- What somebody who is not looking needs to know: one row a database, and the same for Prometheus.
+-- How the backups of each database are, for people and for Prometheus.
 
--- A good backup here is one of kind backup that succeeded and whose archive is still available: what
--- was imported says nothing of when this server last made one. Newest is by id, as everywhere.
--- Every part finds its rows through an index, newest first, so that the length of the history does
--- not matter; the databases themselves are found by jumping from one name to the next.
 CREATE VIEW backup_status AS
-WITH RECURSIVE recorded(database) AS (
+WITH RECURSIVE named(database) AS (
+    -- One look into the index for each database, not one for each row.
     (SELECT r.database FROM @extschema@.backup_runs r ORDER BY r.database LIMIT 1)
     UNION ALL
     SELECT (SELECT r.database FROM @extschema@.backup_runs r
-             WHERE r.database > p.database ORDER BY r.database LIMIT 1)
-      FROM recorded p WHERE p.database IS NOT NULL
+             WHERE r.database > n.database ORDER BY r.database LIMIT 1)
+      FROM named n WHERE n.database IS NOT NULL
 ), scheduled AS (
-    -- Overdue: the launcher has not come to a due time for 5 minutes, or it has, and no good backup
-    -- of the schedule has begun since and none is under way. The rows of due times are queued at
-    -- that time, which tells a last_due that was due from the moment of backup_schedule().
     SELECT s.database, pg_catalog.min(s.next_run) AS next_run,
-           pg_catalog.bool_or(coalesce(s.next_run < c.late, false)
-               OR (s.state = 'active' AND e.last_due < c.late AND due.at >= e.last_due
-                   AND NOT (coalesce(good.started_at >= e.last_due, false) OR busy.is)))
-               AS overdue
-      FROM @extschema@.backup_schedules s
-      JOIN @extschema@.backup_schedule_entries e ON e.name = s.name
-     CROSS JOIN (SELECT pg_catalog.statement_timestamp() - interval '5 minutes' AS late) c
-      LEFT JOIN LATERAL (SELECT r.queued_at AS at FROM @extschema@.backup_runs r
-                          WHERE r.schedule = s.name AND r.kind = 'backup'
-                            AND r.origin <> 'manual'
-                          ORDER BY r.id DESC LIMIT 1) due ON true
-      LEFT JOIN LATERAL (SELECT r.started_at FROM @extschema@.backup_runs r
-                          WHERE r.schedule = s.name AND r.kind = 'backup'
-                            AND r.status = 'succeeded'
-                          ORDER BY r.id DESC LIMIT 1) good ON true
-     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM @extschema@.backup_runs r
-                          WHERE r.schedule = s.name AND r.kind = 'backup'
-                            AND r.status IN ('queued', 'running', 'verifying')) AS is) busy
-     GROUP BY s.database
+           pg_catalog.bool_or(s.next_run < pg_catalog.now() - interval '5 minutes'
+                              OR (s.last_status NOT IN ('succeeded', 'queued', 'running', 'verifying')
+                                  AND s.last_run < pg_catalog.now() - interval '5 minutes')) AS overdue
+      FROM @extschema@.backup_schedules s WHERE s.state = 'active' GROUP BY s.database
+), known AS (
+    SELECT n.database FROM named n
+     WHERE EXISTS (SELECT FROM @extschema@.backup_runs r
+                    WHERE r.database = n.database AND r.kind IN ('backup', 'import'))
+    UNION
+    SELECT s.database FROM scheduled s
 )
-SELECT d.database, good.finished_at AS last_success, good.id AS last_success_id,
-       pg_catalog.statement_timestamp() - good.finished_at AS last_success_age, good.size_bytes,
-       pg_catalog.round(100 * (good.size_bytes / nullif(before.mean, 0) - 1), 1) AS size_trend,
-       bad.at AS last_failure,
-       CASE WHEN good.id IS NULL OR bad.id > good.id THEN bad.error END AS last_error,
+SELECT k.database, good.finished_at AS last_success, good.id AS last_success_id,
+       pg_catalog.now() - good.finished_at AS last_success_age,
+       good.finished_at - good.started_at AS duration, good.size_bytes, good.database_size_bytes,
+       pg_catalog.round(100.0 * good.size_bytes / nullif(before.mean, 0) - 100, 1) AS size_trend,
+       bad.finished_at AS last_failure, bad.error AS last_error,
        EXISTS (SELECT FROM @extschema@.backup_runs r
-                WHERE r.database = d.database AND r.kind = 'backup'
-                  AND r.status IN ('running', 'verifying')) AS running,
+                WHERE r.status IN ('queued', 'running', 'verifying') AND r.database = k.database
+                  AND r.kind = 'backup') AS running,
        s.next_run, coalesce(s.overdue, false) AS overdue
-  FROM (SELECT p.database FROM recorded p
-         WHERE EXISTS (SELECT FROM @extschema@.backup_runs r
-                        WHERE r.database = p.database AND r.kind = 'backup')
-         UNION SELECT database FROM scheduled) d
-  LEFT JOIN scheduled s ON s.database = d.database
-  LEFT JOIN LATERAL (SELECT r.id, r.finished_at, r.size_bytes FROM @extschema@.backup_runs r
-                      WHERE r.database = d.database AND r.kind = 'backup'
-                        AND r.status = 'succeeded' AND r.file_state = 'available'
-                      ORDER BY r.id DESC LIMIT 1) good ON true
-  -- Also archives that are gone by now: their sizes are not.
-  LEFT JOIN LATERAL (SELECT pg_catalog.avg(b.size_bytes) AS mean
-                       FROM (SELECT r.size_bytes FROM @extschema@.backup_runs r
-                              WHERE r.database = d.database AND r.kind = 'backup'
-                                AND r.status = 'succeeded' AND r.id < good.id
-                              ORDER BY r.id DESC LIMIT 5) b) before ON true
-  LEFT JOIN LATERAL (SELECT b.id, b.at, b.error
-                       FROM (VALUES ('failed'), ('interrupted')) f(status),
-                            LATERAL (SELECT r.id, coalesce(r.finished_at, r.queued_at) AS at,
-                                            r.error
-                                       FROM @extschema@.backup_runs r
-                                      WHERE r.database = d.database AND r.kind = 'backup'
-                                        AND r.status = f.status
-                                      ORDER BY r.id DESC LIMIT 1) b
-                      ORDER BY b.id DESC LIMIT 1) bad ON true
- ORDER BY d.database;
+  FROM known k
+  LEFT JOIN scheduled s ON s.database = k.database
+  LEFT JOIN LATERAL (
+        SELECT r.id, r.started_at, r.finished_at, r.size_bytes, r.database_size_bytes
+          FROM @extschema@.backup_runs r
+         WHERE r.database = k.database AND r.status = 'succeeded'
+           AND r.kind IN ('backup', 'import') AND r.file_state = 'available'
+         ORDER BY r.id DESC LIMIT 1) good ON true
+  LEFT JOIN LATERAL (
+        SELECT pg_catalog.avg(b.size_bytes) AS mean
+          FROM (SELECT r.size_bytes FROM @extschema@.backup_runs r
+                 WHERE r.database = k.database AND r.status = 'succeeded'
+                   AND r.kind = 'backup' AND r.id < good.id
+                 ORDER BY r.id DESC LIMIT 5) b) before ON true
+  LEFT JOIN LATERAL (
+        SELECT f.id, f.finished_at, f.error
+          FROM (VALUES ('failed'), ('interrupted'), ('missed')) AS ends(status),
+               LATERAL (SELECT r.id, r.finished_at, r.error FROM @extschema@.backup_runs r
+                         WHERE r.database = k.database AND r.status = ends.status
+                           AND r.kind = 'backup'
+                         ORDER BY r.id DESC LIMIT 1) f
+         ORDER BY f.id DESC LIMIT 1) bad ON true
+ ORDER BY k.database;
 
--- What is unknown has no row: a zero would be a date or a size.
-CREATE FUNCTION backup_metric_rows()
-RETURNS TABLE (family text, names text[], labels text[], value numeric)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-WITH counted AS (
-    SELECT r.database, r.kind, r.status, count(*) AS runs,
-           count(*) FILTER (WHERE r.file_state = 'available') AS archives,
-           sum(r.size_bytes) FILTER (WHERE r.file_state = 'available') AS bytes
-      FROM @extschema@.backup_runs r GROUP BY r.database, r.kind, r.status
-), points AS (
-    SELECT 'info' AS family, '{version}'::text[] AS names, ARRAY[e.extversion] AS labels,
-           1::numeric AS value
-      FROM pg_extension e WHERE e.extname = 'pg_backup'
-    UNION ALL
-    SELECT p.family, '{database}', ARRAY[s.database], p.value
-      FROM @extschema@.backup_status s
-      LEFT JOIN @extschema@.backup_runs r ON r.id = s.last_success_id,
-           LATERAL (VALUES
-               ('last_success_timestamp_seconds', extract(epoch FROM s.last_success)),
-               ('last_success_duration_seconds', extract(epoch FROM r.finished_at - r.started_at)),
-               ('last_success_archive_size_bytes', s.size_bytes),
-               ('last_success_database_size_bytes', r.database_size_bytes),
-               ('last_failure_timestamp_seconds', extract(epoch FROM s.last_failure)),
-               ('running', s.running::integer),
-               ('overdue', s.overdue::integer)) p(family, value)
-    UNION ALL
-    SELECT p.family, '{database}', ARRAY[c.database], p.value
-      FROM (SELECT database, sum(archives) AS archives, coalesce(sum(bytes), 0) AS bytes
-              FROM counted WHERE kind IN ('backup', 'import') GROUP BY database) c,
-           LATERAL (VALUES ('archives', c.archives),
-                           ('archives_size_bytes', c.bytes)) p(family, value)
-    UNION ALL
-    -- Every status from the first run on: a counter that begins at 1 hides its first increase.
-    SELECT 'runs', '{database,kind,status}', ARRAY[k.database, k.kind, s.status],
-           coalesce(c.runs, 0)
-      FROM (SELECT DISTINCT database, kind FROM counted) k
-     CROSS JOIN (VALUES ('succeeded'), ('failed'), ('cancelled'), ('skipped'), ('missed'),
-                        ('interrupted')) s(status)
-      LEFT JOIN counted c USING (database, kind, status)
-    UNION ALL
-    SELECT p.family, '{database,schedule}', ARRAY[s.database, s.name], p.value
-      FROM @extschema@.backup_schedules s,
-           LATERAL (VALUES
-               ('schedule_active', (s.state = 'active')::integer),
-               ('schedule_next_run_timestamp_seconds', extract(epoch FROM s.next_run)),
-               ('schedule_missed_runs', s.missed)) p(family, value)
-)
-SELECT 'pg_backup_' || p.family, p.names, p.labels, p.value FROM points p
- WHERE p.value IS NOT NULL
-$$;
-
--- The text of the OpenMetrics specification 1.0. Only types that the older text format of Prometheus
--- has too (so no `info`), because the text file collector of node_exporter reads nothing else.
+-- The text format of OpenMetrics 1.0: a family's samples stand together behind its TYPE, UNIT and
+-- HELP, names end with their unit, labels are escaped, the last line is EOF. Instants are
+-- timestamps: how old something is, is up to the reader.
 CREATE FUNCTION backup_metrics() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-WITH families(rank, name, type, unit, help) AS (VALUES
-    (1, 'info', 'gauge', '', 'Version of the extension, as a label.'),
-    (2, 'last_success_timestamp_seconds', 'gauge', 'seconds',
-        'When the newest good backup of the database finished.'),
-    (3, 'last_success_duration_seconds', 'gauge', 'seconds',
-        'How long the newest good backup took.'),
-    (4, 'last_success_archive_size_bytes', 'gauge', 'bytes',
-        'Size of the archive of the newest good backup.'),
-    (5, 'last_success_database_size_bytes', 'gauge', 'bytes',
-        'Size of the database when the newest good backup was made.'),
-    (6, 'last_failure_timestamp_seconds', 'gauge', 'seconds',
-        'When a backup of the database last failed or was interrupted.'),
-    (7, 'running', 'gauge', '', 'Whether a backup of the database runs, 0 or 1.'),
-    (8, 'overdue', 'gauge', '',
-        'Whether a schedule of the database is late by more than 5 minutes, 0 or 1.'),
-    (9, 'archives', 'gauge', '', 'Archives of the database that are available.'),
-    (10, 'archives_size_bytes', 'gauge', 'bytes',
-        'Size of all archives of the database that are available.'),
-    (11, 'runs', 'counter', '', 'Runs that have ended, by kind and status.'),
-    (12, 'schedule_active', 'gauge', '',
-        'Whether the schedule runs, 0 when it is paused or in a copy of its database.'),
-    (13, 'schedule_next_run_timestamp_seconds', 'gauge', 'seconds',
-        'When the schedule is due next, in the past when it is late.'),
-    (14, 'schedule_missed_runs', 'gauge', '',
-        'Due times that passed without a run since the last success of the schedule.')
-), samples AS (
-    SELECT m.family, string_agg(
-               m.family || CASE m.family WHEN 'pg_backup_runs' THEN '_total' ELSE '' END
-               || '{' || t.pairs || '} ' || m.value || E'\n', '' ORDER BY t.pairs COLLATE "C") AS lines
-      FROM @extschema@.backup_metric_rows() m,
-           LATERAL (SELECT string_agg(l.name || '="' || replace(replace(replace(l.label,
-                               E'\\', E'\\\\'), '"', E'\\"'), E'\n', E'\\n') || '"', ','
-                               ORDER BY l.number) AS pairs
-                      FROM unnest(m.names, m.labels)
-                           WITH ORDINALITY l(name, label, number)) t
-     GROUP BY m.family
+WITH status AS MATERIALIZED (
+    SELECT s.*, '{database="' || replace(replace(replace(
+               s.database, '\', '\\'), '"', '\"'), E'\n', '\n') || '"}' AS labels
+      FROM @extschema@.backup_status s
+), schedules AS MATERIALIZED (
+    SELECT s.*, '{schedule="' || replace(replace(replace(
+               s.name, '\', '\\'), '"', '\"'), E'\n', '\n') || '",database="' || replace(replace(replace(
+               s.database, '\', '\\'), '"', '\"'), E'\n', '\n') || '"}' AS labels
+      FROM @extschema@.backup_schedules s
+), counted AS MATERIALIZED (
+    SELECT r.database, r.kind, r.status, count(*) AS runs,
+           count(*) FILTER (WHERE r.file_state = 'available') AS archives,
+           sum(r.size_bytes) FILTER (WHERE r.file_state = 'available') AS bytes,
+           '{database="' || replace(replace(replace(
+               r.database, '\', '\\'), '"', '\"'), E'\n', '\n') || '"' AS labels
+      FROM @extschema@.backup_runs r GROUP BY r.database, r.kind, r.status
+), families(number, name, type, unit, help) AS (VALUES
+    (1, 'pg_backup_info', 'gauge', '', 'The extension and its version.'),
+    (2, 'pg_backup_last_success_timestamp_seconds', 'gauge', 'seconds',
+        'When the newest good backup ended.'),
+    (3, 'pg_backup_last_success_duration_seconds', 'gauge', 'seconds',
+        'How long the newest good backup took, verification included.'),
+    (4, 'pg_backup_last_success_archive_bytes', 'gauge', 'bytes',
+        'Size of the newest good archive.'),
+    (5, 'pg_backup_last_success_database_bytes', 'gauge', 'bytes',
+        'Size of the database at the newest good backup.'),
+    (6, 'pg_backup_last_failure_timestamp_seconds', 'gauge', 'seconds',
+        'When the last run that failed, was interrupted or missed ended.'),
+    (7, 'pg_backup_running', 'gauge', '', 'Whether a backup waits or runs.'),
+    (8, 'pg_backup_overdue', 'gauge', '',
+        'Whether an active schedule should have made a backup and has not.'),
+    (9, 'pg_backup_archives', 'gauge', '', 'Archives that are there.'),
+    (10, 'pg_backup_stored_bytes', 'gauge', 'bytes', 'Size of all archives that are there.'),
+    (11, 'pg_backup_runs', 'counter', '', 'Runs that have ended, by how.'),
+    (12, 'pg_backup_schedule_active', 'gauge', '', 'Whether the schedule runs.'),
+    (13, 'pg_backup_schedule_next_run_timestamp_seconds', 'gauge', 'seconds',
+        'When the schedule runs next.'),
+    (14, 'pg_backup_schedule_last_success_timestamp_seconds', 'gauge', 'seconds',
+        'When the last good run of the schedule ended.'),
+    (15, 'pg_backup_schedule_missed', 'gauge', '',
+        'Due times since the last good run that passed without a run.')
+), samples(number, suffix, labels, value) AS (
+    SELECT 1, '', '{version="' || e.extversion || '"}', 1::numeric
+      FROM pg_extension e WHERE e.extname = 'pg_backup'
+    UNION ALL SELECT 2, '', labels, round(extract(epoch FROM last_success), 3) FROM status
+    UNION ALL SELECT 3, '', labels, round(extract(epoch FROM duration), 3) FROM status
+    UNION ALL SELECT 4, '', labels, size_bytes FROM status
+    UNION ALL SELECT 5, '', labels, database_size_bytes FROM status
+    UNION ALL SELECT 6, '', labels, round(extract(epoch FROM last_failure), 3) FROM status
+    UNION ALL SELECT 7, '', labels, running::int FROM status
+    UNION ALL SELECT 8, '', labels, overdue::int FROM status
+    UNION ALL SELECT 9, '', labels || '}', sum(archives) FROM counted
+               WHERE kind IN ('backup', 'import') GROUP BY labels
+    UNION ALL SELECT 10, '', labels || '}', coalesce(sum(bytes), 0) FROM counted
+               WHERE kind IN ('backup', 'import') GROUP BY labels
+    UNION ALL SELECT 11, '_total', format('%s,kind="%s",status="%s"}', labels, kind, status), runs
+                FROM counted WHERE status NOT IN ('queued', 'running', 'verifying')
+    UNION ALL SELECT 12, '', labels, (state = 'active')::int FROM schedules
+    UNION ALL SELECT 13, '', labels, round(extract(epoch FROM next_run), 3) FROM schedules
+    UNION ALL SELECT 14, '', labels, round(extract(epoch FROM last_success), 3) FROM schedules
+    UNION ALL SELECT 15, '', labels, missed FROM schedules
 )
-SELECT string_agg(
-           '# HELP ' || n.family || ' ' || f.help || E'\n# TYPE ' || n.family || ' ' || f.type
-           || CASE WHEN f.unit <> '' THEN E'\n# UNIT ' || n.family || ' ' || f.unit ELSE '' END
-           || E'\n' || coalesce(s.lines, ''), '' ORDER BY f.rank) || E'# EOF\n'
-  FROM families f
- CROSS JOIN LATERAL (SELECT 'pg_backup_' || f.name AS family) n
-  LEFT JOIN samples s ON s.family = n.family
+SELECT coalesce(string_agg(text, '' ORDER BY number), '') || E'# EOF\n'
+  FROM (SELECT f.number,
+               format(E'# TYPE %s %s\n', f.name, f.type)
+               || CASE WHEN f.unit <> '' THEN format(E'# UNIT %s %s\n', f.name, f.unit) ELSE '' END
+               || format(E'# HELP %s %s\n', f.name, f.help)
+               || string_agg(f.name || s.suffix || s.labels || ' ' || s.value || E'\n', ''
+                             ORDER BY s.labels COLLATE "C") AS text
+          FROM families f JOIN samples s ON s.number = f.number AND s.value IS NOT NULL
+         GROUP BY f.number, f.name, f.type, f.unit, f.help) t
 $$;
 
 COMMENT ON VIEW backup_status IS
-    'how each database stands: newest good backup, last failure (last_error only while no good backup is newer), next run, overdue';
+    'each database: last good backup and its age, last failure, next run, trend of the size in percent, overdue';
 COMMENT ON FUNCTION backup_metrics IS
-    'the state of all databases and schedules as OpenMetrics text, for Prometheus';
-COMMENT ON FUNCTION backup_metric_rows IS 'samples behind the function backup_metrics';
+    'the state of all backups of this history as OpenMetrics text, for an exporter of Prometheus';

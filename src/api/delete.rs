@@ -22,7 +22,7 @@ fn delete(id: Option<i64>) -> Result<()> {
     let backup = id.ok_or_else(|| {
         Failure::new(Class::InvalidArgument, "the id of the backup must not be NULL")
     })?;
-    if !pg::is_superuser() {
+    if !pg::caller().superuser {
         return Err(Failure::new(
             Class::InsufficientPrivilege,
             "must be superuser to delete a backup",

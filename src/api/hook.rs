@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::hooks::{self, Hook};
 use crate::error::unwrap;
+use crate::pg::Caller;
 use crate::worker::call;
 use crate::{catalog, pg};
 
@@ -18,7 +19,7 @@ const NAME_MAX: usize = 63;
 #[pg_extern(sql = r#"
 CREATE PROCEDURE backup_hook(event text, name text, sql text)
 LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@'
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+SET search_path = pg_catalog, pg_temp;
 "#)]
 fn backup_hook(event: Option<String>, name: Option<String>, sql: Option<String>) {
     unwrap(hook(event, name, sql));
@@ -35,16 +36,20 @@ fn hook(event: Option<String>, name: Option<String>, sql: Option<String>) -> Res
             "Use 1 to {NAME_MAX} bytes without control characters, for example 'sessions'."
         ))
     })?;
+    sql.iter().for_each(|sql| pg::parse(sql));
+    let caller = pg::caller();
+    pg::as_superuser(|| store(event, &name, sql.as_deref(), &caller))
+}
+
+/// Registers or removes. Not SECURITY DEFINER: whose hook it is must be asked before.
+fn store(event: &str, name: &str, sql: Option<&str>, caller: &Caller) -> Result<()> {
     let schema = catalog::schema()?;
-    let found = hooks::find(&schema, event, &name)?;
-    may_change(found.as_ref(), &name)?;
+    let found = hooks::find(&schema, event, name)?;
+    may_change(found.as_ref(), name, caller)?;
     match sql {
-        Some(sql) => {
-            pg::parse(&sql);
-            hooks::upsert(&schema, event, &name, &sql)
-        }
-        None if found.is_none() => Err(hooks::no_hook(event, &name)),
-        None => hooks::delete(&schema, event, &name),
+        Some(sql) => hooks::upsert(&schema, event, name, sql, caller),
+        None if found.is_none() => Err(hooks::no_hook(event, name)),
+        None => hooks::delete(&schema, event, name),
     }
 }
 
@@ -61,9 +66,9 @@ fn known(event: &str) -> Result<&str> {
 }
 
 /// A hook belongs to the role that registered it.
-fn may_change(found: Option<&Hook>, name: &str) -> Result<()> {
+fn may_change(found: Option<&Hook>, name: &str, caller: &Caller) -> Result<()> {
     let Some(hook) = found else { return Ok(()) };
-    if pg::is_superuser() || hook.role_id == pg::current_role_id() {
+    if caller.superuser || hook.role_id == caller.id {
         return Ok(());
     }
     Err(Failure::new(Class::InsufficientPrivilege, format!("must be owner of hook \"{name}\""))
@@ -89,7 +94,7 @@ fn run_hook(event: &str, name: &str) -> Result<()> {
         .detail("A role that was made anew under the same name does not inherit its hooks.")
         .hint("Register the hook again with CALL backup_hook(…)."));
     }
-    let ran = pg::as_role(hook.role_id, || Spi::run(&hook.sql));
+    let ran = pg::as_role(hook.role_id, &hook.role, || Spi::run(&hook.sql));
     ran.map_err(|error| {
         Failure::new(Class::Hook, "a hook cannot end its own transaction")
             .detail(format!("The server says: {error}."))

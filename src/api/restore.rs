@@ -38,7 +38,7 @@ fn restore(
     jobs: Option<i32>,
     trusted: Option<bool>,
 ) -> Result<()> {
-    if !pg::is_superuser() {
+    if !pg::caller().superuser {
         return Err(Failure::new(
             Class::InsufficientPrivilege,
             "must be superuser to restore a backup",

@@ -8,6 +8,7 @@ use pg_backup_core::job::prune::no_schedule;
 use pgrx::prelude::*;
 
 use super::home;
+use super::schedule_arguments::no_name;
 use crate::catalog::{self, schedules};
 use crate::error::{notice, unwrap};
 use crate::worker::call;
@@ -50,9 +51,7 @@ fn backup_prune(schedule: Option<String>, dry_run: Option<bool>) {
 }
 
 fn prune(schedule: Option<String>, dry_run: bool) -> Result<()> {
-    let schedule = schedule.ok_or_else(|| {
-        Failure::new(Class::InvalidArgument, "the name of the schedule must not be NULL")
-    })?;
+    let schedule = schedule.ok_or_else(no_name)?;
     if !dry_run {
         call::ensure_ready()?;
         call::ensure_nothing_written("backup_prune()")?;

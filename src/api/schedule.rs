@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, datum::Interval};
 
 use super::home;
-use super::schedule_arguments::{Arguments, Checked};
+use super::schedule_arguments::{Arguments, Checked, no_name};
 use crate::catalog::schedules;
 use crate::error::{notice, unwrap};
 use crate::worker::{call, pending};
@@ -132,9 +132,7 @@ fn backup_resume(name: Option<String>) {
 
 fn named(name: Option<String>) -> Result<String> {
     call::ensure_ready()?;
-    name.ok_or_else(|| {
-        Failure::new(Class::InvalidArgument, "the name of the schedule must not be NULL")
-    })
+    name.ok_or_else(no_name)
 }
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]

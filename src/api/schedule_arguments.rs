@@ -104,12 +104,17 @@ impl Arguments {
     }
 }
 
+/// NULL as the name of a schedule.
+pub fn no_name() -> Failure {
+    invalid("the name of the schedule must not be NULL").hint("Give it one, for example 'nightly'.")
+}
+
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Class::InvalidArgument, message)
 }
 
 fn name(name: Option<String>) -> Result<String> {
-    let name = name.ok_or_else(|| invalid("the name of the schedule must not be NULL"))?;
+    let name = name.ok_or_else(no_name)?;
     if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
         let start: String = name.chars().take(NAME_MAX).filter(|c| !c.is_control()).collect();
         return Err(invalid(format!("invalid name of a schedule: \"{start}\"")).hint(format!(

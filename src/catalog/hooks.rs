@@ -4,7 +4,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
 use super::{qualified, spi_failure};
-use crate::pg;
+use crate::pg::Caller;
 
 /// A hook as it is stored.
 pub struct Hook {
@@ -36,16 +36,16 @@ pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
     found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
 }
 
-/// Registers a hook for the role that called.
-pub fn upsert(schema: &str, event: &str, name: &str, sql: &str) -> Result<()> {
+/// Registers a hook for `owner`.
+pub fn upsert(schema: &str, event: &str, name: &str, sql: &str, owner: &Caller) -> Result<()> {
     let statement = format!(
         "INSERT INTO {} (event, name, sql, role, role_id) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (event, name) DO UPDATE SET sql = excluded.sql, role = excluded.role, \
          role_id = excluded.role_id, changed_at = pg_catalog.now()",
         qualified(schema, "backup_hook_entries")
     );
-    let role = pg_sys::Oid::from(pg::current_role_id());
-    let args = [event.into(), name.into(), sql.into(), pg::current_role().into(), role.into()];
+    let role = pg_sys::Oid::from(owner.id);
+    let args = [event.into(), name.into(), sql.into(), owner.name.as_str().into(), role.into()];
     Spi::run_with_args(&statement, &args).map_err(|error| spi_failure(&error))
 }
 

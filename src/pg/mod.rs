@@ -16,11 +16,11 @@ pub use process::{
     Stop, Worker, at_exit, begin_worker, check_interrupts, housekeeping, launch_worker, leave,
     register_static_worker, reload_if_asked, show_activity, stop_asked,
 };
-pub use role::{as_role, current_role_id, parse};
+pub use role::{Caller, as_role, as_superuser, caller, parse};
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
-    in_recovery, instant, is_preloading, is_superuser, knows_zone, my_pid, now_micros, port,
-    socket_directory, system_identifier, takes_utf8, time_zone, timestamp,
+    in_recovery, instant, is_preloading, knows_zone, my_pid, now_micros, port, socket_directory,
+    system_identifier, takes_utf8, time_zone, timestamp,
 };
 pub use spawn::harden;
 pub use transaction::{

@@ -44,6 +44,11 @@ impl Faults {
         Cluster::builder().conf(conf).env(&[("PG_BACKUP_FAULT_DIR", &directory)]).start()
     }
 
+    /// The directory that the server's jobs look into.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     fn file(&self, kind: &str, name: &str) -> PathBuf {
         self.directory.path().join(format!("pg_backup_{kind}_{name}"))
     }

@@ -19,6 +19,7 @@ mod job;
 mod place;
 mod pool;
 mod process;
+mod schedule;
 mod server;
 mod standby;
 mod template;
@@ -35,4 +36,5 @@ pub use place::{base, bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
+pub use schedule::ScheduleRun;
 pub use tmpfs::{Tmpfs, tmpfs};

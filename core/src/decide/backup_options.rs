@@ -16,6 +16,9 @@ use crate::error::{Class, Failure, Result};
 /// Connections of pg_dump, as `pg_backup.jobs` allows.
 const JOBS: std::ops::RangeInclusive<i32> = 1..=64;
 
+/// Characters of an error's text: the name of an unknown key may be as long as anybody likes.
+const MESSAGE_MAX: usize = 300;
+
 /// What was said outright.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,6 +64,7 @@ impl BackupOptions {
         options.map_err(|error: serde_json::Error| {
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or_default();
+            let what: String = what.chars().take(MESSAGE_MAX).collect();
             Failure::new(Class::InvalidArgument, format!("invalid options: {what}")).hint(
                 "options is a JSON object of arguments of backup_create(), for example \
                  {\"jobs\": 2, \"exclude_tables\": [\"public.log\"]}.",

@@ -18,10 +18,8 @@ pub fn statement(database: &str, error: &tokio_postgres::Error) -> Failure {
     let message = format!("{} (in database \"{database}\")", db.message());
     let failure = Failure::new(class_of(db.code()), message);
     let failure = failure.detail(db.detail().unwrap_or_default());
-    match hint_of(db.code()) {
-        Some(hint) => failure.hint(hint),
-        None => failure.hint(db.hint().unwrap_or_default()),
-    }
+    // What the server says itself is nearer to the point.
+    failure.hint(db.hint().or(hint_of(db.code())).unwrap_or_default())
 }
 
 /// A failed attempt to connect to `database`.
@@ -66,7 +64,12 @@ fn hint_of(code: &SqlState) -> Option<&'static str> {
     if *code == SqlState::T_R_DEADLOCK_DETECTED {
         return Some("The backup and another session waited for each other. Run it again.");
     }
-    match class_of(code) {
+    hint_of_class(class_of(code))
+}
+
+/// The hint of a statement of ours that failed by this class, where the server gave none.
+pub fn hint_of_class(class: Class) -> Option<&'static str> {
+    match class {
         Class::TooManyConnections => Some(
             "The runner needs up to three connections beside those of pg_dump. Raise \
              max_connections or superuser_reserved_connections.",

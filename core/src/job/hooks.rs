@@ -5,7 +5,7 @@
 //! of the extension). The session ends with the hook, so that nothing it leaves behind is used by
 //! anybody else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::wait::timed;
@@ -15,6 +15,7 @@ use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
+use crate::host::sql_error::hint_of_class;
 
 /// When hooks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +76,12 @@ pub async fn run(
             relation: name.clone(),
             ..Progress::default()
         });
-        one(context, home, event, &name, facts).await.map_err(|failure| match failure.class {
-            Class::Cancelled | Class::Interrupted => failure,
-            _ => failed(event, &name, &failure),
+        one(context, home, event, &name, facts).await.map_err(|failure| {
+            // What a hook raises must not look like a cancel or a shutdown of the job.
+            match context.control.proceed() {
+                Err(stopped) if stopped.class == failure.class => stopped,
+                _ => failed(event, &name, &failure),
+            }
         })?;
     }
     Ok(())
@@ -100,8 +104,29 @@ async fn one(
         server.rows(&limited, SET_FACT, &[&format!("backup_run.{fact}"), &value]).await?;
     }
     server.rows(&limited, SET_FACT, &[&"backup_run.event", &event.as_str()]).await?;
-    server.rows(&limited, &run_hook(&home.schema), &[&event.as_str(), &name]).await?;
-    server.batch(&limited, "COMMIT").await
+    let began = Instant::now();
+    let ran = async {
+        server.rows(&limited, &run_hook(&home.schema), &[&event.as_str(), &name]).await?;
+        server.batch(&limited, "COMMIT").await
+    };
+    ran.await.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))
+}
+
+/// An error of the hook's own SQL: hints for statements of ours are none for it.
+fn raised(failure: Failure, late: bool) -> Failure {
+    let ours = hint_of_class(failure.class).is_some_and(|hint| hint == failure.hint);
+    match failure.class {
+        Class::Cancelled | Class::Timeout if late => Failure {
+            hint: "Raise pg_backup.hook_timeout, or make it faster; 0 sets no limit.".to_owned(),
+            ..failure
+        },
+        Class::InsufficientPrivilege if ours => Failure {
+            hint: "It has the rights of the role that registered it: see backup_hooks.".to_owned(),
+            ..failure
+        },
+        _ if ours => Failure { hint: String::new(), ..failure },
+        _ => failure,
+    }
 }
 
 /// Milliseconds for a setting, 0 for no limit.
@@ -111,7 +136,10 @@ fn millis(limit: Duration) -> i32 {
 
 fn failed(event: Event, name: &str, failure: &Failure) -> Failure {
     let event = event.as_str();
-    let detail = format!("{} {}", failure.message, failure.detail);
+    let detail = match failure.detail.as_str() {
+        "" => failure.message.clone(),
+        detail => format!("{}. {detail}", failure.message),
+    };
     let hint = match failure.hint.as_str() {
         "" if failure.class == Class::UndefinedObject => {
             "Names in a hook are looked up in pg_catalog only: write schema.name.".to_owned()
@@ -122,6 +150,6 @@ fn failed(event: Event, name: &str, failure: &Failure) -> Failure {
         hint => hint.to_owned(),
     };
     Failure::new(Class::Hook, format!("hook \"{name}\" failed at {event}"))
-        .detail(detail.trim())
+        .detail(detail)
         .hint(hint)
 }
