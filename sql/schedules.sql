@@ -1,10 +1,13 @@
 -- Schedules and hooks as people look at them, and how the launcher learns of a change.
 
+-- A row in a copy of the database keeps the id of the original.
+ALTER TABLE backup_runs ALTER COLUMN home_id SET DEFAULT @extschema@.backup_home_id();
+
 -- Whoever changes the table, and however: the launcher reads it again when that commits. What jobs
 -- write into it (last_due, attempt, retry_at, missed) is not in the list.
 CREATE TRIGGER backup_schedules_changed
  AFTER INSERT OR DELETE OR TRUNCATE
-    OR UPDATE OF name, cron, timezone, database, enabled, on_overlap, at_start, home
+    OR UPDATE OF name, cron, timezone, database, enabled, on_overlap, at_start
     ON backup_schedule_entries FOR EACH STATEMENT
 EXECUTE FUNCTION @extschema@.backup_schedules_changed();
 
@@ -54,6 +57,7 @@ COMMENT ON FUNCTION backup_next_runs IS
 COMMENT ON FUNCTION backup_next_run IS 'next time of a schedule, behind the view backup_schedules';
 COMMENT ON FUNCTION backup_schedules_changed IS
     'tells the launcher of changed schedules, behind a trigger';
+COMMENT ON FUNCTION backup_home_id IS 'id of this database, behind a default of the history';
 COMMENT ON FUNCTION backup_retention IS
     'what the policy of a schedule keeps and prunes, and why: exactly what backup_prune() does';
 COMMENT ON PROCEDURE backup_prune IS

@@ -33,7 +33,11 @@ CREATE TABLE backup_runs (
     -- What becomes of file_state when the file is gone: tells a crash in between what to finish.
     removal             text CHECK (removal IN ('pruned', 'deleted')),
     -- Id of the database that a restore makes, chosen before it exists.
-    target_id           oid
+    target_id           oid,
+    -- Ids of the database that holds this row and of the one that was backed up, which survive a
+    -- rename and tell a copy from its original.
+    home_id             oid,
+    database_id         oid
 );
 
 CREATE INDEX backup_runs_database_status_idx ON backup_runs (database, status, id DESC);
@@ -70,7 +74,7 @@ CREATE TABLE backup_schedule_entries (
     at_start     boolean NOT NULL,
     max_runtime  interval,
     verify       text,
-    options      jsonb NOT NULL,
+    options      jsonb NOT NULL CHECK (pg_catalog.octet_length(options::text) <= 8192),
     requested_by text NOT NULL,
     -- Name of the database when this was written. Where that one still exists and this is another,
     -- the row is a copy and does not run.
@@ -93,6 +97,8 @@ CREATE TABLE backup_hook_entries (
     -- name has another id and does not inherit it.
     role       text NOT NULL,
     role_id    oid NOT NULL,
+    -- The cluster in which that id means that role, whatever it is called by now.
+    system     text NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (event, name)
 );

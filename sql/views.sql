@@ -80,7 +80,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE @extschema@.backup_runs r SET pinned = backup_pin.pinned
-     WHERE r.id = backup_pin.id AND r.kind IN ('backup', 'import') AND r.status = 'succeeded';
+     WHERE r.id = backup_pin.id AND r.kind IN ('backup', 'import') AND r.status = 'succeeded'
+       AND (NOT backup_pin.pinned OR r.file_state NOT IN ('deleting', 'pruned', 'deleted'));
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no good backup %', backup_pin.id
             USING ERRCODE = 'undefined_object',

@@ -34,6 +34,7 @@ extension_sql_file!(
         api::schedule::backup_next_runs,
         api::schedule::backup_next_run,
         api::schedule::backup_schedules_changed,
+        api::schedule::backup_home_id,
         api::retention::backup_retention,
         api::retention::backup_prune,
         api::hook::backup_hook,

@@ -24,7 +24,7 @@ fn backup_create(
     exclude_tables: default!(Option<Vec<Option<String>>>, "NULL"),
     exclude_table_data: default!(Option<Vec<Option<String>>>, "NULL"),
     attach: default!(Option<Vec<Option<String>>>, "NULL"),
-    wait: default!(bool, "true"),
+    wait: default!(Option<bool>, "true"),
 ) -> i64 {
     let options = BackupOptions {
         comment,
@@ -37,7 +37,7 @@ fn backup_create(
         exclude_table_data: unwrap(names("exclude_table_data", exclude_table_data)),
         attach: unwrap(names("attach", attach)),
     };
-    unwrap(create(options, database, wait))
+    unwrap(create(options, database, wait.unwrap_or(true)))
 }
 
 fn create(options: BackupOptions, database: Option<String>, wait: bool) -> Result<i64> {

@@ -1,5 +1,6 @@
 //! `backup_hook()`, and the function that runs a hook.
 
+use pg_backup_core::catalog::hooks::HOOKS_MAX;
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
@@ -47,6 +48,11 @@ fn store(event: &str, name: &str, sql: Option<&str>, caller: &Caller) -> Result<
     let found = hooks::find(&schema, event, name)?;
     may_change(found.as_ref(), name, caller)?;
     match sql {
+        Some(_) if found.is_none() && hooks::count(&schema, event)? >= HOOKS_MAX.into() => {
+            Err(Failure::new(Class::LimitExceeded, format!("too many hooks at {event}"))
+                .detail(format!("There are {HOOKS_MAX}, which is the most."))
+                .hint("Remove one with a NULL as its SQL, or put several into one."))
+        }
         Some(sql) => hooks::upsert(&schema, event, name, sql, caller),
         None if found.is_none() => Err(hooks::no_hook(event, name)),
         None => hooks::delete(&schema, event, name),

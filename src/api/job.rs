@@ -5,14 +5,15 @@ use std::time::Duration;
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
+use super::not_null;
 use crate::catalog;
 use crate::error::unwrap;
 use crate::worker::{call, slots};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
-fn backup_wait(id: i64, timeout: default!(Option<Interval>, "NULL")) -> String {
-    unwrap(wait(id, timeout))
+fn backup_wait(id: Option<i64>, timeout: default!(Option<Interval>, "NULL")) -> String {
+    unwrap(not_null("id", id).and_then(|id| wait(id, timeout)))
 }
 
 fn wait(id: i64, timeout: Option<Interval>) -> Result<String> {

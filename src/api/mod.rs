@@ -15,7 +15,7 @@ mod schedule_arguments;
 mod verify;
 
 use pg_backup_core::decide::request::Home;
-use pg_backup_core::error::Result;
+use pg_backup_core::error::{Class, Failure, Result};
 
 pub use schedule_arguments::Checked;
 
@@ -29,5 +29,13 @@ fn home(id: i64) -> Result<Home> {
         requested_by: pg::current_role(),
         id,
         queued_at: pg::now_micros(),
+    })
+}
+
+/// An argument that must be there.
+fn not_null<T>(name: &str, argument: Option<T>) -> Result<T> {
+    argument.ok_or_else(|| {
+        Failure::new(Class::InvalidArgument, format!("{name} must not be NULL"))
+            .hint(format!("Give a value, for example by name: {name} => …"))
     })
 }

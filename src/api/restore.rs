@@ -103,10 +103,10 @@ fn default_target(database: &str, id: i64) -> String {
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_restore_check(
-    id: i64,
+    id: Option<i64>,
     target: default!(Option<String>, "NULL"),
-    jobs: default!(i32, "1"),
-    trusted: default!(bool, "false"),
+    jobs: default!(Option<i32>, "1"),
+    trusted: default!(Option<bool>, "false"),
 ) -> TableIterator<
     'static,
     (
@@ -123,33 +123,38 @@ fn backup_restore_check(
     }))
 }
 
-fn check(id: i64, target: Option<String>, jobs: i32, trusted: bool) -> Result<Vec<ReportRow>> {
+fn check(
+    id: Option<i64>,
+    target: Option<String>,
+    jobs: Option<i32>,
+    trusted: Option<bool>,
+) -> Result<Vec<ReportRow>> {
     call::ensure_ready()?;
     call::ensure_nothing_written("backup_restore_check()")?;
-    let restore = request(Some(id), target, Some(jobs), Some(trusted))?;
+    let restore = request(id, target, jobs, trusted)?;
     Ok(call::run(&Request { home: home(0)?, task: Task::RestoreCheck(restore) })?.rows)
 }
 
 #[pg_extern(stable, parallel_restricted, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_restore_plan(
-    id: i64,
+    id: Option<i64>,
     target: default!(Option<String>, "NULL"),
-    jobs: default!(i32, "1"),
-    trusted: default!(bool, "false"),
+    jobs: default!(Option<i32>, "1"),
+    trusted: default!(Option<bool>, "false"),
 ) -> TableIterator<'static, (name!(step, i32), name!(action, String), name!(command, String))> {
     let steps = unwrap(plan(id, target, jobs, trusted));
     TableIterator::new(steps.into_iter().zip(1..).map(|((a, c), number)| (number, a, c)))
 }
 
 fn plan(
-    id: i64,
+    id: Option<i64>,
     target: Option<String>,
-    jobs: i32,
-    trusted: bool,
+    jobs: Option<i32>,
+    trusted: Option<bool>,
 ) -> Result<Vec<(String, String)>> {
-    let restore = request(Some(id), target, Some(jobs), Some(trusted))?;
-    let schema = catalog::schema()?;
+    let restore = request(id, target, jobs, trusted)?;
+    let (schema, id) = (catalog::schema()?, restore.backup);
     let stored = catalog::backup(&schema, id)?.ok_or_else(|| no_backup(id))?;
     let manifest = catalog::manifest(&schema, id)?.ok_or_else(|| {
         Failure::new(Class::UndefinedObject, format!("backup {id} has no manifest"))

@@ -7,8 +7,8 @@ use pg_backup_core::fault;
 use pg_backup_core::job::prune::no_schedule;
 use pgrx::prelude::*;
 
-use super::home;
 use super::schedule_arguments::no_name;
+use super::{home, not_null};
 use crate::catalog::{self, schedules};
 use crate::error::{notice, unwrap};
 use crate::worker::call;
@@ -19,9 +19,9 @@ const NAMED: usize = 20;
 #[pg_extern(volatile, parallel_restricted, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_retention(
-    schedule: String,
+    schedule: Option<String>,
 ) -> TableIterator<'static, (name!(id, i64), name!(verdict, String), name!(reasons, Vec<String>))> {
-    let (_, verdicts) = unwrap(judged(&schedule));
+    let (_, verdicts) = unwrap(not_null("schedule", schedule).and_then(|name| judged(&name)));
     let word = |keep: bool| if keep { "keep" } else { "prune" };
     TableIterator::new(
         verdicts.into_iter().map(move |v| (v.id, word(v.keep).to_owned(), v.reasons)),
@@ -32,7 +32,7 @@ fn backup_retention(
 fn judged(name: &str) -> Result<(bool, Vec<Verdict>)> {
     let schema = catalog::schema()?;
     let entry = schedules::entry(&schema, name)?.ok_or_else(|| no_schedule(name))?;
-    let candidates = schedules::candidates(&schema, name)?;
+    let candidates = schedules::candidates(&schema, &entry)?;
     if entry.policy.is_empty() {
         let keep = |id| Verdict { id, keep: true, reasons: vec!["no policy".to_owned()] };
         return Ok((false, candidates.iter().rev().map(|c| keep(c.id)).collect()));

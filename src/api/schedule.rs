@@ -137,8 +137,8 @@ fn named(name: Option<String>) -> Result<String> {
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
-fn backup_run(name: String, wait: default!(bool, "true")) -> i64 {
-    unwrap(run(&name, wait))
+fn backup_run(name: Option<String>, wait: default!(Option<bool>, "true")) -> i64 {
+    unwrap(named(name).and_then(|name| run(&name, wait.unwrap_or(true))))
 }
 
 fn run(name: &str, wait: bool) -> Result<i64> {
@@ -167,12 +167,14 @@ fn run(name: &str, wait: bool) -> Result<i64> {
 #[pg_extern(volatile, parallel_restricted, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_next_runs(
-    cron: String,
+    cron: Option<String>,
     timezone: default!(Option<String>, "NULL"),
-    n: default!(i32, "10"),
+    n: default!(Option<i32>, "10"),
     after: default!(Option<TimestampWithTimeZone>, "NULL"),
 ) -> SetOfIterator<'static, TimestampWithTimeZone> {
-    SetOfIterator::new(unwrap(next_runs(&cron, timezone, n, after)))
+    let asked = cron.zip(n);
+    let runs = asked.map(|(cron, n)| unwrap(next_runs(&cron, timezone, n, after)));
+    SetOfIterator::new(runs.unwrap_or_default())
 }
 
 fn next_runs(
@@ -203,15 +205,15 @@ fn next_runs(
 #[pg_extern(volatile, parallel_restricted, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_next_run(
-    cron: String,
-    timezone: String,
-    last_due: TimestampWithTimeZone,
+    cron: Option<String>,
+    timezone: Option<String>,
+    last_due: Option<TimestampWithTimeZone>,
     retry_at: Option<TimestampWithTimeZone>,
 ) -> Option<TimestampWithTimeZone> {
-    let schedule = pg_backup_core::decide::schedule::Schedule::parse(&cron).ok()?;
-    let zone = Zone::parse(&timezone).ok()?;
+    let schedule = pg_backup_core::decide::schedule::Schedule::parse(&cron?).ok()?;
+    let zone = Zone::parse(&timezone?).ok()?;
     let last_due =
-        pg_backup_core::decide::schedule_entry::believable(pg::instant(last_due)?, now());
+        pg_backup_core::decide::schedule_entry::believable(pg::instant(last_due?)?, now());
     let next = schedule.next_after(zone, last_due);
     let next = [next, retry_at.and_then(pg::instant)].into_iter().flatten().min()?;
     pg::timestamp(next.timestamp_micros())
@@ -224,4 +226,10 @@ fn backup_schedules_changed<'a>(
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByRust>>, pgrx::spi::SpiError> {
     pending::schedules_change();
     Ok(None)
+}
+
+/// Id of this database.
+#[pg_extern(stable, parallel_safe)]
+fn backup_home_id() -> pg_sys::Oid {
+    pg_sys::Oid::from(pg::database_id())
 }

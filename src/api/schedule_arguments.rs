@@ -16,6 +16,8 @@ use crate::{catalog, pg, settings};
 
 /// Bytes of a name, as for every identifier of the server.
 const NAME_MAX: usize = 63;
+/// Bytes of the options: they go through a job slot.
+const OPTIONS_MAX: usize = 4096;
 /// Attempts after the first.
 const RETRIES: std::ops::RangeInclusive<i32> = 0..=10;
 /// The longest window or limit, in seconds: a hundred years.
@@ -201,6 +203,11 @@ fn verify(level: Option<String>) -> Result<Option<&'static str>> {
 /// Options that make a backup: tried here, so that the first run is not the first to find out.
 fn options(options: Option<JsonB>) -> Result<JsonB> {
     let options = options.unwrap_or_else(|| JsonB(serde_json::json!({})));
+    let size = options.0.to_string().len();
+    if size > OPTIONS_MAX {
+        return Err(invalid(format!("options are too long: {size} bytes"))
+            .hint(format!("At most {OPTIONS_MAX} bytes; use patterns instead of long lists.")));
+    }
     let asked = pg_backup_core::decide::backup_options::Asked {
         database: pg::database_name(),
         origin: "schedule".to_owned(),

@@ -6,7 +6,7 @@ use pg_backup_core::error::Result;
 use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
 
-use super::home;
+use super::{home, not_null};
 use crate::error::unwrap;
 use crate::settings;
 use crate::worker::call;
@@ -14,10 +14,10 @@ use crate::worker::call;
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_verify(
-    id: i64,
+    id: Option<i64>,
     level: default!(Option<String>, "NULL"),
 ) -> TableIterator<'static, (name!(ok, bool), name!(subject, String), name!(detail, String))> {
-    let rows = unwrap(verify(id, level.as_deref()));
+    let rows = unwrap(not_null("id", id).and_then(|id| verify(id, level.as_deref())));
     TableIterator::new(rows.into_iter().map(|row| (row.status == "ok", row.subject, row.detail)))
 }
 

@@ -3,7 +3,7 @@
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
-use super::{qualified, spi_failure};
+use super::{one, qualified, spi_failure};
 use crate::pg::Caller;
 
 /// A hook as it is stored.
@@ -11,16 +11,18 @@ pub struct Hook {
     pub sql: String,
     pub role: String,
     pub role_id: u32,
-    /// Whether the role is still the one that registered it.
+    /// Whether the role is still the one that registered it, under whatever name.
     pub same_role: bool,
 }
 
 /// The hook of this name; None when there is none.
 pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
     let sql = format!(
-        "SELECT h.sql, h.role, h.role_id, EXISTS (SELECT FROM pg_catalog.pg_roles r \
-                WHERE r.oid = h.role_id AND r.rolname = h.role) \
-           FROM {} h WHERE h.event = $1 AND h.name = $2",
+        "SELECT h.sql, coalesce(r.rolname::text, h.role), h.role_id, r.oid IS NOT NULL \
+           FROM {} h LEFT JOIN pg_catalog.pg_roles r ON r.oid = h.role_id \
+            AND (r.rolname = h.role OR h.system = (SELECT c.system_identifier::text \
+                                                     FROM pg_catalog.pg_control_system() c)) \
+          WHERE h.event = $1 AND h.name = $2",
         qualified(schema, "backup_hook_entries")
     );
     let found = Spi::connect(|client| {
@@ -36,12 +38,20 @@ pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
     found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
 }
 
+/// How many hooks an event has.
+pub fn count(schema: &str, event: &str) -> Result<i64> {
+    let table = qualified(schema, "backup_hook_entries");
+    let sql = format!("SELECT pg_catalog.count(*) FROM {table} WHERE event = $1");
+    Ok(one::<i64>(&sql, &[event.into()])?.unwrap_or(0))
+}
+
 /// Registers a hook for `owner`.
 pub fn upsert(schema: &str, event: &str, name: &str, sql: &str, owner: &Caller) -> Result<()> {
     let statement = format!(
-        "INSERT INTO {} (event, name, sql, role, role_id) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO {} (event, name, sql, role, role_id, system) VALUES ($1, $2, $3, $4, $5, \
+         (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)) \
          ON CONFLICT (event, name) DO UPDATE SET sql = excluded.sql, role = excluded.role, \
-         role_id = excluded.role_id, changed_at = pg_catalog.now()",
+         role_id = excluded.role_id, system = excluded.system, changed_at = pg_catalog.now()",
         qualified(schema, "backup_hook_entries")
     );
     let role = pg_sys::Oid::from(owner.id);

@@ -42,8 +42,9 @@ pub fn next_id(schema: &str) -> Result<i64> {
 /// The row of a backup that begins when this transaction commits: it appears exactly then.
 pub fn insert_queued(home: &Home, backup: &Backup) -> Result<()> {
     let sql = format!(
-        "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment, schedule) \
-         VALUES ($1, 'backup', $2, 'queued', $3, $4, $5, $6)",
+        "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment, schedule, \
+         database_id) VALUES ($1, 'backup', $2, 'queued', $3, $4, $5, $6, \
+         (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = $2::text))",
         qualified(&home.schema, "backup_runs")
     );
     let args = [

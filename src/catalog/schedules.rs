@@ -30,6 +30,7 @@ ON CONFLICT (name) DO UPDATE SET (cron, timezone, database, keep_last, keep_dail
      excluded.enabled, excluded.on_overlap, excluded.catch_up, excluded.retries, excluded.at_start,
      excluded.max_runtime, excluded.verify, excluded.options, excluded.requested_by, excluded.home,
      0, NULL, CASE WHEN s.cron = excluded.cron AND s.timezone = excluded.timezone AND s.enabled
+                    AND s.home = excluded.home
                    THEN least(s.last_due, excluded.last_due) ELSE excluded.last_due END)";
 
 /// Makes a schedule, or makes it anew.
@@ -101,9 +102,13 @@ pub fn entry(schema: &str, name: &str) -> Result<Option<Entry>> {
 }
 
 /// The good backups of a schedule.
-pub fn candidates(schema: &str, name: &str) -> Result<Vec<Candidate>> {
+pub fn candidates(schema: &str, entry: &Entry) -> Result<Vec<Candidate>> {
     let found: std::result::Result<Vec<Candidate>, pgrx::spi::SpiError> = Spi::connect(|client| {
-        let table = client.select(&retention::candidates(schema), None, &[name.into()])?;
+        let table = client.select(
+            &retention::candidates(schema),
+            None,
+            &[entry.name.as_str().into(), entry.database.as_str().into()],
+        )?;
         table
             .into_iter()
             .map(|row| {

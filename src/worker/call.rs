@@ -86,7 +86,7 @@ fn enter(request: &Request, state: State, waits: bool) -> Result<Ticket> {
     let (home, caller) = (pg::database_id(), pg::my_pid());
     let entered = slots::write(|table| {
         let launcher = table.launcher;
-        let (index, slot) = table.take(state)?;
+        let (index, slot) = table.take_for_session(state)?;
         slot.caller = caller;
         slot.waits = waits;
         slot.describe(home, request, &text);
@@ -101,7 +101,10 @@ fn enter(request: &Request, state: State, waits: bool) -> Result<Ticket> {
 
 fn no_slot() -> Failure {
     Failure::new(Class::LimitExceeded, "too many jobs of pg_backup at the same time")
-        .detail(format!("At most {} are waiting or running in one server.", slots::SLOTS))
+        .detail(format!(
+            "At most {} of sessions are waiting or running in one server.",
+            slots::SLOTS - slots::SHARE
+        ))
         .hint("See backup_progress for them, and try again when some are done.")
 }
 

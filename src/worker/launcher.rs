@@ -99,11 +99,10 @@ impl Launcher {
             return;
         }
         self.retry_at = Instant::now() + RETRY;
-        let alive = alive();
         match engine(async |context| recovery::recover(context, &alive).await) {
             Ok(recovered) => {
                 recovered.failures.into_iter().for_each(log_warning);
-                self.schedules.begin(recovered.databases);
+                self.schedules.begin(recovered.databases, recovered.unread);
                 self.recovered = true;
             }
             Err(failure) if failure.class == Class::Interrupted => {}
@@ -150,7 +149,7 @@ impl Launcher {
     }
 
     fn settle(&mut self, ticket: Ticket, id: i64, home: &str) -> Result<()> {
-        let others: Vec<_> = alive().into_iter().filter(|(_, other)| *other != id).collect();
+        let others = || alive().into_iter().filter(|(_, other)| *other != id).collect();
         let settled = engine(async |context| {
             recovery::sweep_partials(context).into_iter().for_each(log_warning);
             recovery::database(context, home, Some(&others)).await
@@ -236,12 +235,18 @@ pub(super) fn engine<T>(step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Re
 }
 
 /// Every job that still has a word to say about its row.
-fn alive() -> Vec<recovery::Alive> {
+pub(super) fn alive() -> Vec<recovery::Alive> {
     slots::read(|table| {
         let alive = |slot: &&Slot| {
-            slot.id != 0 && !matches!(slot.state, State::Free | State::Finished | State::Orphaned)
+            // One that waits has no row yet, or one that it was given.
+            let waits = slot.state == State::Queued || slot.state == State::Reserved;
+            let over = matches!(slot.state, State::Free | State::Finished | State::Orphaned);
+            !over && (slot.id != 0 || !waits)
         };
-        let runs = |slot: &Slot| [(slot.home, slot.id), (slot.home, slot.second)];
+        let runs = |slot: &Slot| {
+            let second = (slot.second != 0).then_some((slot.home, slot.second));
+            std::iter::once((slot.home, slot.id)).chain(second).collect::<Vec<_>>()
+        };
         table.slots.iter().filter(alive).flat_map(runs).collect()
     })
 }

@@ -12,13 +12,11 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::fault;
 use pg_backup_core::job::recovery::{self, Found};
 
-use super::launcher::engine;
-use super::slots::{self, SLOTS, State, Ticket};
+use super::launcher::{alive, engine};
+use super::slots::{self, State, Ticket};
 use crate::error::log_warning;
-use crate::{pg, settings};
+use crate::settings;
 
-/// Slots that schedules leave to people.
-const FOR_PEOPLE: usize = 32;
 /// Without any sign of a change, everything is read again so often: a change that did not go
 /// through SQL of this server's sessions (a prepared transaction, say) shows then.
 const READ_ALL: Duration = Duration::from_secs(3600);
@@ -26,6 +24,10 @@ const READ_ALL: Duration = Duration::from_secs(3600);
 const RETRY: Duration = Duration::from_secs(5);
 /// Reading takes at most this part of the launcher's time, however often schedules change.
 const READING_SHARE: u32 = 10;
+/// Between two looks at which databases there are.
+const LOOK_AROUND: Duration = Duration::from_secs(60);
+/// How long a look waits for one before it at the same schedule.
+const LOOKED_AT: TimeDelta = TimeDelta::seconds(10);
 /// How long a look waits for a free slot before it asks again.
 const NO_SLOT: TimeDelta = TimeDelta::seconds(1);
 
@@ -34,10 +36,17 @@ pub struct Schedules {
     timetable: Timetable,
     /// Looks at the start of the server that had no room yet.
     starting: Vec<Look>,
+    /// The server has started with this launcher.
+    boot: bool,
     /// Databases to be read again, and not before when.
     changed: BTreeSet<u32>,
+    /// Those that were not put right yet since the launcher began.
+    unsettled: BTreeSet<u32>,
     read_at: Instant,
     read_all_at: Instant,
+    /// What databases there were at the last look, and when the next one is.
+    databases: String,
+    look_at_databases: Instant,
 }
 
 impl Default for Schedules {
@@ -46,23 +55,40 @@ impl Default for Schedules {
         Self {
             timetable: Timetable::default(),
             starting: Vec::new(),
+            boot: false,
             changed: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             read_at: now,
             read_all_at: now + READ_ALL,
+            databases: String::new(),
+            look_at_databases: now + LOOK_AROUND,
         }
     }
 }
 
 impl Schedules {
-    /// Takes what was found when the launcher began. Since a start of the server this happens
-    /// once with `at_start`; a standby that was promoted has not started.
-    pub fn begin(&mut self, found: Vec<Found>) {
-        found.into_iter().for_each(|found| self.learn(found));
+    /// Takes what was found when the launcher began, and notes what could not be read. Since a start
+    /// of the server this happens once with `at_start`; a standby that was promoted has not started.
+    pub fn begin(&mut self, found: Vec<Found>, unread: Vec<(u32, Failure)>) {
         let first = slots::write(|table| !std::mem::replace(&mut table.started, true));
-        if !first || super::began_as_standby() {
-            return;
+        self.boot = first && !super::began_as_standby();
+        for found in found {
+            self.learn_first(found);
         }
-        self.starting = self.timetable.at_start(fault::now());
+        for (id, failure) in unread {
+            self.unsettled.insert(id);
+            self.put_off(&[id], failure);
+        }
+    }
+
+    /// Takes the schedules of a database that was not read since the launcher began.
+    fn learn_first(&mut self, found: Found) {
+        let id = found.id;
+        self.unsettled.remove(&id);
+        self.learn(found);
+        if self.boot {
+            self.starting.extend(self.timetable.at_start(id, fault::now()));
+        }
     }
 
     /// Takes the schedules of one database.
@@ -80,6 +106,7 @@ impl Schedules {
     /// One round of the launcher.
     pub fn round(&mut self) {
         self.read();
+        self.look_around();
         let starting = self.starting.len().min(room());
         for look in self.starting.drain(..starting).collect::<Vec<_>>() {
             self.enter(&look, Cause::Start);
@@ -92,6 +119,9 @@ impl Schedules {
     /// How long the launcher may sleep, at most `longest`.
     pub fn pause(&self, longest: Duration) -> Duration {
         let mut pause = longest;
+        if !self.starting.is_empty() {
+            pause = pause.min(RETRY);
+        }
         if !self.changed.is_empty() {
             pause = pause.min(self.read_at.saturating_duration_since(Instant::now()));
         }
@@ -122,7 +152,9 @@ impl Schedules {
             return;
         }
         let ids: Vec<u32> = std::mem::take(&mut self.changed).into_iter().collect();
-        match engine(async |context| recovery::read(context, &ids).await) {
+        let unsettled = self.unsettled.clone();
+        let read = engine(async |context| recovery::read(context, &ids, &unsettled, &alive).await);
+        match read {
             Ok(read) => {
                 self.read_at = now + now.elapsed() * READING_SHARE;
                 read.into_iter().for_each(|(id, found)| self.take(id, found));
@@ -133,8 +165,12 @@ impl Schedules {
 
     fn take(&mut self, id: u32, found: Result<Option<Found>>) {
         match found {
+            Ok(Some(found)) if self.unsettled.contains(&id) => self.learn_first(found),
             Ok(Some(found)) => self.learn(found),
-            Ok(None) => self.timetable.remove(id),
+            Ok(None) => {
+                self.unsettled.remove(&id);
+                self.timetable.remove(id);
+            }
             Err(failure) => self.put_off(&[id], failure),
         }
     }
@@ -142,7 +178,7 @@ impl Schedules {
     fn put_off(&mut self, ids: &[u32], failure: Failure) {
         self.changed.extend(ids);
         self.read_at = Instant::now() + RETRY;
-        if failure.class != Class::Interrupted {
+        if !matches!(failure.class, Class::Interrupted | Class::Concurrent) {
             log_warning(failure);
         }
     }
@@ -152,22 +188,45 @@ impl Schedules {
         // Without the jobs that are alive: nothing is settled, only read.
         match engine(async |context| recovery::survey(context).await) {
             Ok(survey) => {
-                let known = survey.databases.iter().map(|found| found.id).collect::<BTreeSet<_>>();
+                let read = survey.databases.iter().map(|found| found.id);
+                let known: BTreeSet<u32> =
+                    read.chain(survey.unread.iter().map(|(id, _)| *id)).collect();
                 let gone = self.timetable.databases().into_iter().filter(|id| !known.contains(id));
                 gone.for_each(|id| self.timetable.remove(id));
                 survey.databases.into_iter().for_each(|found| self.learn(found));
                 survey.failures.into_iter().for_each(log_warning);
+                // What cannot be read now stays as it was known.
+                survey.unread.into_iter().for_each(|(id, failure)| self.put_off(&[id], failure));
             }
             Err(failure) => {
                 self.read_all_at = now + RETRY;
                 log_warning(failure);
             }
         }
-        self.read_at = now + now.elapsed() * READING_SHARE;
+        self.read_at = self.read_at.max(now + now.elapsed() * READING_SHARE);
+    }
+
+    /// Once a minute: a database that was renamed, or whose original is gone, may have other
+    /// schedules now, and no trigger tells of it.
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at_databases || self.timetable.databases().is_empty() {
+            return;
+        }
+        self.look_at_databases = now + LOOK_AROUND;
+        let Ok(seen) = engine(async |context| recovery::fingerprint(context).await) else { return };
+        let before = std::mem::replace(&mut self.databases, seen);
+        if !before.is_empty() && before != self.databases {
+            self.read_all(now);
+        }
     }
 
     /// Puts a job for the look into a slot.
     fn enter(&mut self, look: &Look, cause: Cause) {
+        if slots::read(|table| table.is_looked_at(look.home_id, &look.schedule)) {
+            // It deals with what is due when it has its turn.
+            return self.timetable.put_off(look, fault::now() + LOOKED_AT);
+        }
         let entered = request(look, cause).and_then(|(request, text)| {
             let entered = slots::write(|table| {
                 let (_, slot) = table.take(State::Queued)?;
@@ -186,9 +245,7 @@ impl Schedules {
 
 /// Slots that schedules may take now.
 fn room() -> usize {
-    let taken = |slot: &&slots::Slot| slot.state != State::Free && !slot.schedule.get().is_empty();
-    let taken = slots::read(|table| table.slots.iter().filter(taken).count());
-    (SLOTS - FOR_PEOPLE).saturating_sub(taken)
+    slots::read(slots::Table::room_for_schedules)
 }
 
 fn request(look: &Look, cause: Cause) -> Result<(Request, String)> {
@@ -197,7 +254,7 @@ fn request(look: &Look, cause: Cause) -> Result<(Request, String)> {
         schema: look.home.schema.clone(),
         requested_by: look.requested_by.clone(),
         id: 0,
-        queued_at: pg::now_micros(),
+        queued_at: fault::now().timestamp_micros(),
     };
     let task = Task::Scheduled(Scheduled {
         schedule: look.schedule.clone(),

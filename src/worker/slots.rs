@@ -12,6 +12,8 @@ use super::text::Text;
 
 /// Jobs that are known at the same time: waiting, running, or with a result nobody took yet.
 pub const SLOTS: usize = 128;
+/// Slots that schedules leave to people, and people to schedules.
+pub const SHARE: usize = 32;
 /// Bytes of a request or a result as JSON.
 pub const PAYLOAD: usize = 6144;
 /// Sessions that wait for one job with `backup_wait()` and whose locks are watched.
@@ -180,6 +182,32 @@ impl Table {
         let generation = self.slots[index].generation + 1;
         self.slots[index] = Slot { state, generation, ticket: self.tickets, ..FREE };
         Some((index, &mut self.slots[index]))
+    }
+
+    /// The same for a session: schedules keep their share.
+    pub fn take_for_session(&mut self, state: State) -> Option<(usize, &mut Slot)> {
+        let taken = |slot: &&Slot| slot.state != State::Free && slot.caller != 0;
+        if self.slots.iter().filter(taken).count() >= SLOTS - SHARE {
+            return None;
+        }
+        self.take(state)
+    }
+
+    /// Slots that schedules may take now.
+    pub fn room_for_schedules(&self) -> usize {
+        let in_use = |slot: &&Slot| slot.state != State::Free;
+        let taken = self.slots.iter().filter(in_use).filter(|slot| slot.caller == 0).count();
+        let free = SLOTS - self.slots.iter().filter(in_use).count();
+        (SLOTS - SHARE).saturating_sub(taken).min(free)
+    }
+
+    /// Whether a look at this schedule waits, or has not come to a result.
+    pub fn is_looked_at(&self, home: u32, schedule: &str) -> bool {
+        self.slots.iter().any(|slot| {
+            let waits = matches!(slot.state, State::Queued | State::Starting)
+                || (slot.state == State::Running && slot.id == 0);
+            waits && slot.caller == 0 && slot.home == home && slot.schedule.get() == schedule
+        })
     }
 
     /// The slot of a job, while it is that job's.

@@ -1,6 +1,6 @@
 //! No hook holds a run for longer than `pg_backup.hook_timeout`, whatever it does.
 
-use pg_backup_tests::{Cluster, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, DbError, LIMIT, wait_until};
 use std::time::{Duration, Instant};
 
 const BEFORE: &str = "before_backup";
@@ -114,4 +114,39 @@ fn a_run_that_is_cancelled_in_a_hook_is_cancelled() {
         cluster.try_hook("postgres", BEFORE, "slow", None).expect("it is there");
         cluster.assert_survived("cancelled");
     }
+}
+
+#[test]
+fn more_hooks_than_can_run_are_refused_when_they_are_registered() {
+    let cluster = Cluster::start();
+    let register = |from: u32, to: u32| {
+        let sql = format!(
+            "DO $$ BEGIN FOR i IN {from}..{to} LOOP \
+             CALL backup_hook('after_backup', 'h' || i, 'SELECT 1'); END LOOP; END $$"
+        );
+        cluster.try_sql("postgres", &sql).map_err(|error| DbError::of(&error))
+    };
+    register(1, 100).expect("so many may run");
+    let error = register(101, 101).expect_err("one more would never run");
+    assert!(["22023", "53400"].contains(&error.sqlstate.as_str()), "{error}");
+    assert!(!error.hint.is_empty(), "{error}");
+    register(100, 100).expect("it is there already");
+    cluster.hook(BEFORE, "h", "SELECT 1");
+}
+
+#[test]
+fn a_hook_can_start_the_backup_of_another_database_but_not_wait_for_its_own() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE other");
+    let sql = "SELECT public.backup_create(database => 'other', wait => false) \
+               WHERE current_setting('backup_run.database') = 'postgres'";
+    cluster.hook(AFTER, "other", sql);
+    cluster.sql("postgres", "SELECT backup_create()");
+    let runs = "SELECT string_agg(database || ' ' || status, ', ' ORDER BY id) FROM backup_history";
+    let wanted = "postgres succeeded, other succeeded";
+    wait_until(wanted, LIMIT, || cluster.value("postgres", runs) == wanted);
+    cluster.hook(BEFORE, "self", "SELECT public.backup_create()");
+    let error = cluster.error("postgres", "SELECT backup_create()");
+    assert_eq!(error.message, "hook \"self\" failed at before_backup", "{error}");
+    cluster.assert_nothing_left();
 }

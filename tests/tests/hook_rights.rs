@@ -29,7 +29,7 @@ CREATE PROCEDURE low.commits() LANGUAGE plpgsql AS
     $$ BEGIN COMMIT; INSERT INTO low.seen (what) SELECT word FROM public.secret; END $$;";
 
 /// SQL of the enemy, and what the server says to it.
-const ATTACKS: [(&str, &str); 36] = [
+const ATTACKS: [(&str, &str); 38] = [
     ("INSERT INTO low.seen (what) SELECT word FROM public.secret", "permission denied for table"),
     ("SELECT * FROM pg_authid", "permission denied for table pg_authid"),
     ("SET ROLE postgres", "cannot set parameter \"role\""),
@@ -42,6 +42,8 @@ const ATTACKS: [(&str, &str); 36] = [
     ("SELECT set_config('session_authorization', 'postgres', true)", "cannot set parameter"),
     ("DO $$ BEGIN SET ROLE postgres; END $$", "cannot set parameter \"role\""),
     ("SELECT low.as_postgres()", "cannot set parameter \"role\""),
+    ("PREPARE p AS SELECT 1", "cannot execute PREPARE"),
+    ("LISTEN pg_backup", "cannot execute LISTEN"),
     ("DISCARD ALL", "cannot execute DISCARD"),
     ("INSERT INTO low.late VALUES (1)", "cannot fire deferred trigger"),
     ("INSERT INTO low.soon VALUES (1)", "permission denied for table secret"),
@@ -189,14 +191,16 @@ fn a_role_made_anew_under_the_old_name_does_not_inherit() {
 }
 
 #[test]
-fn a_renamed_role_is_refused_until_it_registers_again() {
-    let cluster = Cluster::start();
-    cluster.make_operator("low");
-    cluster.hook_as("low", BEFORE, "mine", "SELECT 1");
+fn a_renamed_role_keeps_its_hooks_and_its_rights() {
+    let cluster = with_enemy();
+    let sql = "INSERT INTO low.seen (what) SELECT concat_ws(' ', current_user, session_user)";
+    cluster.hook_as("low", AFTER, "mine", sql);
     cluster.psql("postgres", "ALTER ROLE low RENAME TO lower");
-    cluster.stopped_by_hook();
-    cluster.hook_as("lower", BEFORE, "mine", "SELECT 1");
-    cluster.assert_next_backup_works();
+    assert_eq!(backed_up(&cluster).warnings, "{}");
+    assert_eq!(seen(&cluster), "lower lower");
+    let theft = "INSERT INTO low.seen (what) SELECT word FROM public.secret";
+    cluster.hook_as("lower", AFTER, "mine", theft);
+    assert!(backed_up(&cluster).warnings.contains("permission denied"));
 }
 
 #[test]
@@ -233,4 +237,46 @@ fn members_of_a_role_do_not_get_its_hooks() {
     // As the role itself, it may.
     let sql = "SET ROLE low; CALL backup_hook('before_backup', 'h', NULL)";
     cluster.connect_as("postgres", "member").batch_execute(sql).expect("it is that role");
+}
+
+#[test]
+fn a_hook_leaves_nothing_behind_for_the_next_one() {
+    let cluster = with_enemy();
+    let sql = "SET search_path = low; SET statement_timeout = 0; SET work_mem = '64kB'; \
+               SELECT set_config('backup_run.id', '99', false); \
+               SELECT pg_advisory_lock(7); \
+               CREATE FUNCTION low.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT 1/0; SELECT NULL::timestamptz'";
+    cluster.hook_as("low", AFTER, "a", sql);
+    cluster.sql("postgres", "CREATE TABLE told (what text)");
+    let sql = "INSERT INTO public.told SELECT concat_ws('|', current_setting('search_path'), \
+               current_setting('work_mem'), current_setting('backup_run.id'), current_user, \
+               session_user, now() IS NOT NULL, pg_try_advisory_lock(7))";
+    cluster.hook(AFTER, "b", sql);
+    let run = backed_up(&cluster);
+    assert_eq!(run.warnings, "{}");
+    let work_mem = cluster.value("postgres", "SHOW work_mem");
+    let wanted = format!("pg_catalog, pg_temp|{work_mem}|{}|postgres|postgres|t|t", run.id);
+    assert_eq!(cluster.value("postgres", "SELECT what FROM told"), wanted);
+}
+
+#[test]
+fn settings_of_the_role_do_not_reach_sessions_of_the_engine() {
+    let cluster = with_enemy();
+    let sql = "INSERT INTO low.seen (what) SELECT current_setting('search_path')";
+    cluster.hook_as("low", AFTER, "h", sql);
+    let sql = "ALTER ROLE low SET search_path = low; ALTER ROLE low SET statement_timeout = 1";
+    cluster.connect_as("postgres", "low").batch_execute(sql).expect("it is the role's own");
+    assert_eq!(backed_up(&cluster).warnings, "{}");
+    assert_eq!(seen(&cluster), "pg_catalog, pg_temp");
+}
+
+#[test]
+fn a_hook_cannot_kill_the_job() {
+    let cluster = with_enemy();
+    let sql = "SELECT pg_terminate_backend(pid), pg_cancel_backend(pid) FROM pg_stat_activity \
+               WHERE application_name LIKE 'pg\\_backup%' OR backend_type LIKE 'pg_backup%'";
+    cluster.hook_as("low", BEFORE, "kill", sql);
+    let run = cluster.stopped_by_hook();
+    assert!(run.detail.contains("must be a superuser to terminate"), "{run:?}");
+    cluster.assert_nothing_left();
 }

@@ -2,10 +2,9 @@
 //!
 //! The histories are made: rows with small files in place, dated as the test needs it.
 
-use pg_backup_tests::{Cluster, DbError, give_to_server};
+use pg_backup_tests::{Cluster, give_to_server};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::mpsc;
 
 /// Moments of a made history, in UTC, oldest first: turns of days, weeks and years, some of which
 /// are others in New York.
@@ -89,14 +88,17 @@ fn schedule(cluster: &Cluster, name: &str, policy: &str) {
 fn plant(cluster: &Cluster, at: &str, columns: &str) -> i64 {
     let sql = format!(
         "WITH good AS (SELECT 'backup' AS kind, 'succeeded' AS status, 's' AS schedule,
-                              'available' AS file_state, false AS pinned),
+                              'available' AS file_state, home_id, database_id,
+                              regexp_replace(file, '[^/]*$', '') AS folder
+                         FROM backup_runs WHERE id = 1),
               made AS (SELECT (to_jsonb(good) || '{{{columns}}}'::jsonb) AS row FROM good)
-         INSERT INTO backup_runs (kind, status, schedule, file_state, pinned, database, origin,
-                                  requested_by, queued_at, started_at, finished_at, file)
+         INSERT INTO backup_runs (kind, status, schedule, file_state, home_id, database_id,
+                                  database, origin, requested_by, queued_at, started_at,
+                                  finished_at, file)
          SELECT row ->> 'kind', row ->> 'status', row ->> 'schedule', row ->> 'file_state',
-                (row ->> 'pinned')::boolean, 'postgres', 'schedule', 'postgres', at, at,
-                at + interval '1 minute', (SELECT regexp_replace(file, '[^/]*$', '') FROM
-                    backup_runs WHERE id = 1) || 'planted_' || gen_random_uuid() || '.zip'
+                (row ->> 'home_id')::oid, (row ->> 'database_id')::oid, 'postgres', 'schedule',
+                'postgres', at, at, at + interval '1 minute',
+                (row ->> 'folder') || 'planted_' || gen_random_uuid() || '.zip'
            FROM made, CAST('{at}' AS timestamptz) at RETURNING id"
     );
     let id = value(cluster, &sql).parse().expect("a number");
@@ -272,37 +274,4 @@ fn backups_dated_in_the_future_push_nothing_out() {
         (old, "prune".to_owned(), "no rule keeps it".to_owned()),
     ];
     assert_eq!(prune(&cluster, "s"), wanted);
-}
-
-/// The notices of a statement.
-fn notices(cluster: &Cluster, sql: &str) -> Vec<String> {
-    let (sender, receiver) = mpsc::channel();
-    let mut config = cluster.config("postgres");
-    config.notice_callback(move |notice| {
-        let _ = sender.send(notice.message().to_owned());
-    });
-    let mut client = config.connect(postgres::NoTls).expect("the server runs");
-    client.batch_execute(sql).unwrap_or_else(|error| panic!("{}", DbError::of(&error)));
-    receiver.try_iter().collect()
-}
-
-#[test]
-fn a_dry_run_says_what_would_go_and_touches_nothing() {
-    let cluster = ready();
-    schedule(&cluster, "s", "keep_last => 1");
-    let ids: Vec<i64> = MOMENTS[..3].iter().map(|at| plant(&cluster, at, "")).collect();
-    let rows = "SELECT md5(string_agg(r::text, ',' ORDER BY id)) FROM backup_runs r";
-    let before = value(&cluster, rows);
-    // Nothing is done, so it may stand in a transaction that has written.
-    let said = notices(
-        &cluster,
-        "BEGIN; CREATE TABLE t (); CALL backup_prune('s', dry_run => true); COMMIT",
-    );
-    let would = |id: i64| format!("would prune backup {id}");
-    assert_eq!(said, ["would prune 2 of 3 backups".to_owned(), would(ids[1]), would(ids[0])]);
-    assert_eq!(value(&cluster, rows), before);
-    assert!(ids.iter().all(|id| file_of(&cluster, *id).exists()));
-    assert_eq!(notices(&cluster, "CALL backup_prune('s')"), ["pruned 2 of 3 backups"]);
-    assert_eq!(notices(&cluster, "CALL backup_prune('s')"), ["pruned 0 of 1 backups"]);
-    assert_eq!(prune_rows(&cluster), "succeeded manual s");
 }

@@ -1,7 +1,8 @@
 //! Retention after the runs of a schedule: only after a success, only its own, only when the new
 //! backup is whole.
 
-use pg_backup_tests::{Cluster, names_below};
+use pg_backup_tests::{Cluster, DbError, names_below};
+use std::sync::mpsc;
 
 /// Makes the archive of the run longer by one byte, before it is verified.
 const DAMAGE: &str = "DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'printf x >> \"' \
@@ -22,6 +23,18 @@ fn rows(cluster: &Cluster) -> String {
 fn archives(cluster: &Cluster) -> usize {
     let names = names_below(&cluster.backup_dir());
     names.iter().filter(|name| name.ends_with(".zip")).count()
+}
+
+/// The notices of a statement.
+fn notices(cluster: &Cluster, sql: &str) -> Vec<String> {
+    let (sender, receiver) = mpsc::channel();
+    let mut config = cluster.config("postgres");
+    config.notice_callback(move |notice| {
+        let _ = sender.send(notice.message().to_owned());
+    });
+    let mut client = config.connect(postgres::NoTls).expect("the server runs");
+    client.batch_execute(sql).unwrap_or_else(|error| panic!("{}", DbError::of(&error)));
+    receiver.try_iter().collect()
 }
 
 #[test]
@@ -156,4 +169,25 @@ fn what_cannot_be_pruned_is_refused_with_the_reason() {
     }
     let written = "BEGIN; CREATE TABLE t (); CALL backup_prune('all')";
     assert_eq!(cluster.error("postgres", written).sqlstate, "25001");
+}
+
+#[test]
+fn a_dry_run_says_what_would_go_and_touches_nothing() {
+    let cluster = Cluster::start();
+    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00')");
+    let ids: Vec<String> = (0..3).map(|_| run(&cluster, "s")).collect();
+    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    let all = "SELECT md5(string_agg(r::text, ',' ORDER BY id)) FROM backup_runs r";
+    let before = cluster.value("postgres", all);
+    // Nothing is done, so it may stand in a transaction that has written.
+    let sql = "BEGIN; CREATE TABLE t (); CALL backup_prune('s', dry_run => true); COMMIT";
+    let said = notices(&cluster, sql);
+    let would = |id: &str| format!("would prune backup {id}");
+    let wanted = ["would prune 2 of 3 backups".to_owned(), would(&ids[1]), would(&ids[0])];
+    assert_eq!(said, wanted);
+    assert_eq!(cluster.value("postgres", all), before);
+    assert_eq!(archives(&cluster), 3);
+    assert_eq!(notices(&cluster, "CALL backup_prune('s')"), ["pruned 2 of 3 backups"]);
+    assert_eq!(notices(&cluster, "CALL backup_prune('s')"), ["pruned 0 of 1 backups"]);
+    assert!(rows(&cluster).ends_with("available; prune succeeded"), "one row for all of it");
 }

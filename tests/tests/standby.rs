@@ -64,7 +64,7 @@ fn on_a_standby_every_call_is_refused_clearly_or_answers() {
             None => answered.push(name),
         }
     }
-    let wanted = "backup_cancel backup_check backup_contents backup_find backup_inspect \
+    let wanted = "backup_cancel backup_check backup_contents backup_find backup_home_id backup_inspect \
                   backup_latest backup_metrics backup_next_run backup_progress_rows backup_restore_plan \
                   backup_wait";
     assert_eq!(answered.join(" "), wanted);
@@ -154,7 +154,7 @@ fn without_preload_every_call_says_what_to_add_or_answers() {
         assert!(error.hint.contains("shared_preload_libraries"), "{name}: {error}");
         assert!(error.hint.contains("restart"), "{name}: {error}");
     }
-    let wanted = "backup_cancel backup_check backup_contents backup_find backup_inspect \
+    let wanted = "backup_cancel backup_check backup_contents backup_find backup_home_id backup_inspect \
                   backup_latest backup_metrics backup_next_run backup_pin backup_progress_rows backup_restore_plan \
                   backup_wait";
     assert_eq!(answered.join(" "), wanted);

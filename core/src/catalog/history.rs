@@ -1,7 +1,7 @@
 //! Rows of the history: the one table that the engine writes. Each call is one statement and so
 //! one transaction; rows are committed step by step, whatever the caller does.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::host::control::Control;
 use crate::host::server::Server;
 
 /// How long the history's own statements wait for a lock that somebody holds on its table.
-const LOCK_TIME: &str = "SET lock_timeout = '10s'";
+const LOCK_TIME: Duration = Duration::from_secs(10);
 
 /// Id of a table by its quoted name; NULL when there is none.
 const OID_OF: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
@@ -60,7 +60,17 @@ impl<'a> History<'a> {
         control: &'a dyn Control,
         home: &Home,
     ) -> Result<History<'a>> {
-        server.batch(control, LOCK_TIME).await?;
+        Self::open_within(server, control, home, LOCK_TIME).await
+    }
+
+    /// The same for somebody who waits no longer than this for a lock.
+    pub async fn open_within(
+        server: &'a Server,
+        control: &'a dyn Control,
+        home: &Home,
+        lock: Duration,
+    ) -> Result<History<'a>> {
+        server.batch(control, &format!("SET lock_timeout = {}", lock.as_millis())).await?;
         let runs = qualified(&home.schema, "backup_runs");
         let row = server.one(control, OID_OF, &[&runs]).await?;
         let table = row.get::<_, Option<u32>>(0).ok_or_else(|| {
@@ -100,9 +110,18 @@ impl<'a> History<'a> {
     /// A row for a run that begins: a new one, or the one that a caller who did not wait has left
     /// under the id that the request carries.
     pub async fn begin(&self, home: &Home, run: &NewRun<'_>, status: &str) -> Result<i64> {
-        let id = self.fitting(async |fit| self.insert(home, run, status, fit).await).await?;
+        let id = self.fitting(async |fit| self.insert(home, run, status, fit).await).await;
+        let id = id.inspect_err(|failure| self.unclear(failure))?;
         self.begun(id, run, status).await;
         Ok(id)
+    }
+
+    /// A row whose COMMIT was cut off may be there: the launcher looks.
+    pub(super) fn unclear(&self, failure: &Failure) {
+        let cut = [Class::Cancelled, Class::Timeout, Class::Interrupted, Class::Connection];
+        if cut.contains(&failure.class) {
+            self.control.unrecorded();
+        }
     }
 
     /// Tells whoever listens of a run that has begun.
@@ -129,15 +148,16 @@ impl<'a> History<'a> {
         };
         let sql = format!(
             "INSERT INTO {} ({columns}kind, database, status, origin, requested_by, queued_at, \
-             started_at, comment, subject, schedule) \
+             started_at, comment, subject, schedule, database_id) \
              VALUES ({values}$1, $2, $3, $4, $5, $6, \
-             CASE WHEN $3 <> 'queued' THEN pg_catalog.clock_timestamp() END, $7, $8, $9) \
+             CASE WHEN $3 <> 'queued' THEN pg_catalog.clock_timestamp() END, $7, $8, $9, \
+             (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = $2::text)) \
              ON CONFLICT (id) DO UPDATE SET status = excluded.status, \
              started_at = excluded.started_at RETURNING id",
             self.runs
         );
         let queued = SystemTime::UNIX_EPOCH
-            + std::time::Duration::from_micros(u64::try_from(home.queued_at).unwrap_or(0));
+            + Duration::from_micros(u64::try_from(home.queued_at).unwrap_or(0));
         let database = fit(run.database);
         let mut params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![
             &run.kind,
@@ -204,6 +224,13 @@ impl<'a> History<'a> {
             }
             written => written,
         }
+    }
+
+    /// Whether a run has a row that no job has begun.
+    pub async fn is_queued(&self, id: i64) -> Result<bool> {
+        let sql = format!("SELECT true FROM {} WHERE id = $1 AND status = 'queued'", self.runs);
+        let rows = self.server.rows(self.control, &sql, &[&id]).await.map_err(history_failure)?;
+        Ok(!rows.is_empty())
     }
 
     /// Runs that say they are alive.

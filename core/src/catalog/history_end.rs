@@ -15,7 +15,8 @@ impl History<'_> {
         let sql = format!(
             "UPDATE {} SET status = 'succeeded', file_state = 'available', \
              finished_at = pg_catalog.clock_timestamp(), \
-             verified_at = pg_catalog.clock_timestamp(), verify_level = $2 \
+             verified_at = pg_catalog.clock_timestamp(), verify_level = $2, \
+             error = NULL, error_detail = NULL, error_hint = NULL \
              WHERE id = $1 AND tableoid = {} RETURNING {RUN}",
             self.runs, self.table
         );
@@ -25,7 +26,8 @@ impl History<'_> {
     /// A run that is not a backup succeeded.
     pub async fn done(&self, id: i64) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = 'succeeded', finished_at = pg_catalog.clock_timestamp() \
+            "UPDATE {} SET status = 'succeeded', finished_at = pg_catalog.clock_timestamp(), \
+             error = NULL, error_detail = NULL, error_hint = NULL \
              WHERE id = $1 AND tableoid = {} RETURNING {RUN}",
             self.runs, self.table
         );

@@ -108,14 +108,38 @@ impl History<'_> {
         Ok(())
     }
 
-    /// Backups whose deletion did not come to its end.
-    pub async fn deleting(&self) -> Result<Vec<Doomed>> {
+    /// The file of a backup that was to be pruned is not there, and nobody else has removed it:
+    /// false when somebody has.
+    pub async fn missing(&self, id: i64) -> Result<bool> {
         let sql = format!(
-            "SELECT id, file, coalesce(removal, 'deleted') FROM {} \
-             WHERE file_state = 'deleting' AND file IS NOT NULL ORDER BY id LIMIT 10000",
+            "UPDATE {} SET file_state = 'missing' WHERE id = $1 AND file_state = 'deleting'",
             self.runs
         );
-        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
+        let count = self.server.execute(self.control, &sql, &[&id]).await;
+        Ok(count.map_err(history_failure)? == 1)
+    }
+
+    /// Waits until no other retention works in this home database: what it is about to remove must
+    /// not look as if it were lost. Until the session ends.
+    pub async fn lock_retention(&self) -> Result<()> {
+        // Any two numbers that others hardly use: "pgbk" in ASCII.
+        let sql = "SET lock_timeout = 0; SELECT pg_catalog.pg_advisory_lock(1885823595, 1); \
+                   SET lock_timeout = '10s'";
+        self.server.batch(self.control, sql).await
+    }
+
+    /// Backups whose deletion did not come to its end: all, or those that retention took from one
+    /// schedule.
+    pub async fn deleting(&self, schedule: Option<&str>) -> Result<Vec<Doomed>> {
+        let sql = format!(
+            "SELECT id, file, coalesce(removal, 'deleted') FROM {} \
+             WHERE file_state = 'deleting' AND file IS NOT NULL \
+               AND ($1::text IS NULL OR (schedule = $1 AND removal = 'pruned')) \
+             ORDER BY id LIMIT 10000",
+            self.runs
+        );
+        let rows =
+            self.server.rows(self.control, &sql, &[&schedule]).await.map_err(history_failure)?;
         let doomed = |row: &tokio_postgres::Row| Doomed {
             id: row.get(0),
             file: row.get(1),

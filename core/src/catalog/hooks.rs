@@ -4,16 +4,14 @@ use super::history::{History, history_failure};
 use super::{ident, qualified};
 use crate::error::Result;
 
-/// Hooks of one event that are run.
-const HOOKS_MAX: u32 = 100;
+/// Hooks of one event: `backup_hook()` takes no more, so that none is silently left out.
+pub const HOOKS_MAX: u32 = 100;
 
 impl History<'_> {
     /// Names of the hooks for an event, in the order in which they run.
     pub async fn hooks(&self, event: &str) -> Result<Vec<String>> {
         let table = qualified(&self.schema, "backup_hook_entries");
-        let sql = format!(
-            "SELECT name FROM {table} WHERE event = $1 ORDER BY name COLLATE \"C\" LIMIT {HOOKS_MAX}"
-        );
+        let sql = format!("SELECT name FROM {table} WHERE event = $1 ORDER BY name COLLATE \"C\"");
         let rows =
             self.server.rows(self.control, &sql, &[&event]).await.map_err(history_failure)?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

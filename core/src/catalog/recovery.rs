@@ -3,7 +3,7 @@
 /// Databases that can be connected to. Templates are left alone: a session in one of them makes
 /// CREATE DATABASE fail, and they have no history of their own.
 pub const DATABASES: &str = "
-SELECT datname FROM pg_catalog.pg_database
+SELECT oid, datname FROM pg_catalog.pg_database
  WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname";
 
 /// Schema of the extension in this database, and the database's id; no row without it.
@@ -18,3 +18,9 @@ SELECT n.nspname,
 pub const NAMES: &str = "
 SELECT oid, datname FROM pg_catalog.pg_database
  WHERE oid = ANY ($1) AND datallowconn AND NOT datistemplate AND datconnlimit <> -2";
+
+/// A text that changes when a database is made, dropped, renamed, opened or closed.
+pub const FINGERPRINT: &str = "
+SELECT pg_catalog.md5(pg_catalog.string_agg(
+           pg_catalog.concat_ws(' ', oid, datname, datallowconn, datistemplate), ',' ORDER BY oid))
+  FROM pg_catalog.pg_database";

@@ -14,16 +14,16 @@ use crate::error::Result;
 const ENTRIES_MAX: u32 = 100_000;
 
 /// The row as [`Entry`]. `{}` is where the table comes, `WHERE` and the rest follow.
-fn select(table: &str) -> String {
+fn select(table: &str, options: &str) -> String {
     format!(
         "SELECT pg_catalog.jsonb_build_object(
     'name', s.name, 'cron', s.cron, 'timezone', s.timezone,
     'database', coalesce(s.database, pg_catalog.current_database()),
-    'active', s.enabled AND NOT {COPY},
+    'active', s.enabled AND NOT {COPY}, 'copy', {COPY},
     'on_overlap', s.on_overlap, 'catch_up', extract(epoch FROM s.catch_up)::float8,
     'retries', s.retries, 'at_start', s.at_start,
     'max_runtime', extract(epoch FROM s.max_runtime)::float8, 'verify', s.verify,
-    'options', s.options, 'last_due', s.last_due, 'attempt', s.attempt, 'retry_at', s.retry_at,
+    'options', {options}, 'last_due', s.last_due, 'attempt', s.attempt, 'retry_at', s.retry_at,
     'requested_by', s.requested_by,
     'policy', pg_catalog.jsonb_build_object(
         'keep_last', s.keep_last, 'keep_daily', s.keep_daily, 'keep_weekly', s.keep_weekly,
@@ -45,13 +45,16 @@ const COPY: &str = "(s.home <> pg_catalog.current_database() \
 
 /// The query for one schedule by its name.
 pub fn one(schema: &str) -> String {
-    format!("{} WHERE s.name = $1", select(&qualified(schema, "backup_schedule_entries")))
+    format!(
+        "{} WHERE s.name = $1",
+        select(&qualified(schema, "backup_schedule_entries"), "s.options")
+    )
 }
 
-/// The query for all schedules that can become due.
+/// The query for all schedules that can become due, without the options, which only a run needs.
 pub fn active(schema: &str) -> String {
     let table = qualified(schema, "backup_schedule_entries");
-    format!("{} WHERE s.enabled AND NOT {COPY} LIMIT {ENTRIES_MAX}", select(&table))
+    format!("{} WHERE s.enabled AND NOT {COPY} LIMIT {ENTRIES_MAX}", select(&table, "'{}'::jsonb"))
 }
 
 impl History<'_> {
@@ -64,6 +67,17 @@ impl History<'_> {
         let rows = self.server.rows(self.control, &one(&self.schema), &[&name]).await;
         let rows = rows.map_err(history_failure)?;
         rows.first().map(|row| Entry::from_json(row.get(0))).transpose()
+    }
+
+    /// Makes schedules of a database that was renamed its own: nobody has the old name now, and
+    /// whoever takes it later must not make copies of them.
+    pub async fn adopt(&self) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} s SET home = pg_catalog.current_database() \
+             WHERE s.home <> pg_catalog.current_database() AND NOT {COPY}",
+            self.schedules()
+        );
+        self.set_schedule(&sql, &[]).await
     }
 
     /// All schedules that can become due, and those that cannot be read.
@@ -98,7 +112,7 @@ impl History<'_> {
     ) -> Result<Option<i64>> {
         let claimed =
             async |fit| self.claim_and_insert(entry, due, attempt, home, run, status, fit).await;
-        let id = self.fitting(claimed).await?;
+        let id = self.fitting(claimed).await.inspect_err(|failure| self.unclear(failure))?;
         if let Some(id) = id {
             self.begun(id, run, status).await;
         }

@@ -27,8 +27,14 @@ pub enum Step {
     },
 }
 
-/// Decides. Errors: an expression or zone that cannot be read.
-pub fn step(entry: &Entry, cause: Cause, now: DateTime<Utc>) -> Result<Step> {
+/// Decides about a look that was taken at `looked_at` and has its turn now: how late it is does not
+/// depend on how long it had to wait for others. Errors: an expression or zone that cannot be read.
+pub fn step(
+    entry: &Entry,
+    cause: Cause,
+    looked_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Step> {
     if cause == Cause::Manual {
         return Ok(Step::Run { due: None, origin: "manual", attempt: 0 });
     }
@@ -45,7 +51,8 @@ pub fn step(entry: &Entry, cause: Cause, now: DateTime<Utc>) -> Result<Step> {
             false => Step::Nothing,
         });
     }
-    Ok(match decide(after, now, Some(entry.window()), due.count, due.last) {
+    let judged_at = due.last.map_or(now, |last| looked_at.clamp(last, now.max(last)));
+    Ok(match decide(after, judged_at, Some(entry.window()), due.count, due.last) {
         Decision::Run { due } => Step::Run { due: Some(due), origin: "schedule", attempt: 0 },
         Decision::CatchUp { due, .. } => {
             Step::Run { due: Some(due), origin: "catch_up", attempt: 0 }
@@ -66,7 +73,7 @@ mod tests {
     /// A schedule at every full hour that has dealt with everything until noon.
     fn entry(change: impl FnOnce(&mut Entry)) -> Entry {
         let mut entry = Entry::from_json(serde_json::json!({
-            "name": "s", "cron": "hourly", "timezone": "UTC", "database": "app", "active": true,
+            "name": "s", "cron": "hourly", "timezone": "UTC", "database": "app", "active": true, "copy": false,
             "on_overlap": "skip", "catch_up": 7200.0, "retries": 2, "at_start": true,
             "max_runtime": null, "verify": null, "options": {}, "policy": {}, "attempt": 0,
             "requested_by": "postgres", "last_due": "2026-11-21T12:00:00+00:00", "retry_at": null
@@ -81,7 +88,7 @@ mod tests {
     }
 
     fn look(entry: &Entry, cause: Cause, now: &str) -> Step {
-        step(entry, cause, at(now)).unwrap()
+        step(entry, cause, at(now), at(now)).unwrap()
     }
 
     #[test]
@@ -94,6 +101,17 @@ mod tests {
         let entry = self::entry(|entry| entry.catch_up = 0.0);
         let missed = Step::Missed { due: at("15:00:00"), count: 3 };
         assert_eq!(look(&entry, Cause::Due, "15:30:00"), missed);
+    }
+
+    #[test]
+    fn a_look_that_had_to_wait_is_as_late_as_when_it_was_taken() {
+        let entry = entry(|entry| entry.catch_up = 0.0);
+        let waited = |looked_at, now| step(&entry, Cause::Due, at(looked_at), at(now)).unwrap();
+        let run = |due| Step::Run { due: Some(at(due)), origin: "schedule", attempt: 0 };
+        assert_eq!(waited("13:00:00", "13:50:00"), run("13:00:00"));
+        assert_eq!(waited("13:00:00", "14:05:00"), run("14:00:00"));
+        let missed = Step::Missed { due: at("13:00:00"), count: 1 };
+        assert_eq!(waited("13:40:00", "13:50:00"), missed);
     }
 
     #[test]

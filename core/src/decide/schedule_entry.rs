@@ -24,6 +24,8 @@ pub struct Entry {
     pub database: String,
     /// Enabled, and no copy of another database's schedule.
     pub active: bool,
+    /// In a copy of the database that it was made in, whose archives are not its own.
+    pub copy: bool,
     pub on_overlap: String,
     /// Seconds after a due time in which a missed run is still made up for; 0 for never.
     pub catch_up: f64,

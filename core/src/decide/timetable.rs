@@ -147,13 +147,14 @@ impl Timetable {
         looks
     }
 
-    /// Schedules that run at every start of the server.
-    pub fn at_start(&mut self, now: DateTime<Utc>) -> Vec<Look> {
+    /// Schedules of a database that run at every start of the server.
+    pub fn at_start(&mut self, home: u32, now: DateTime<Utc>) -> Vec<Look> {
         let starting = |(id, database): (&u32, &Database)| {
             let names = database.schedules.iter().filter(|(_, planned)| planned.at_start);
             names.map(|(name, _)| (*id, name.clone())).collect::<Vec<_>>()
         };
-        let names: Vec<(u32, String)> = self.databases.iter().flat_map(starting).collect();
+        let names: Vec<(u32, String)> =
+            self.databases.iter().filter(|(id, _)| **id == home).flat_map(starting).collect();
         for (id, name) in &names {
             self.dequeue(*id, name);
         }

@@ -70,7 +70,7 @@ async fn steps(
     // From here on there is no way back, only an end.
     let last_words = last_words(context.control, FINISH_TIME);
     fault::point("before_unlink");
-    remove(&place, file)?;
+    remove(&place, file).map(drop)?;
     fault::point("after_unlink");
     let told = history.with_control(&last_words).removed(backup, "deleted").await;
     told.inspect_err(|_| context.control.unrecorded())

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::wait::timed;
+use super::wait::{last_words, timed};
 use crate::catalog::history::History;
 use crate::catalog::hooks::{SET_FACT, run_hook};
 use crate::decide::progress::{Phase, Progress};
@@ -76,7 +76,7 @@ pub async fn run(
             relation: name.clone(),
             ..Progress::default()
         });
-        one(context, home, event, &name, facts).await.map_err(|failure| {
+        one(context, home, history, event, &name, facts).await.map_err(|failure| {
             // What a hook raises must not look like a cancel or a shutdown of the job.
             match context.control.proceed() {
                 Err(stopped) if stopped.class == failure.class => stopped,
@@ -90,6 +90,7 @@ pub async fn run(
 async fn one(
     context: &Context<'_>,
     home: &Home,
+    history: &History<'_>,
     event: Event,
     name: &str,
     facts: &Facts,
@@ -109,7 +110,14 @@ async fn one(
         server.rows(&limited, &run_hook(&home.schema), &[&event.as_str(), &name]).await?;
         server.batch(&limited, "COMMIT").await
     };
-    ran.await.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))
+    let ran = ran.await;
+    if ran.is_err() {
+        // SQL that catches a cancel, and does not look for its client, would go on for ever.
+        let control = last_words(context.control, super::settle::LAST_WORDS);
+        let end = "SELECT pg_catalog.pg_terminate_backend($1)";
+        let _ = history.server.rows(&control, end, &[&server.pid]).await;
+    }
+    ran.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))
 }
 
 /// An error of the hook's own SQL: hints for statements of ours are none for it.

@@ -68,8 +68,16 @@ impl ReportRow {
     }
 }
 
-/// Does what the request says.
+/// Does what the request says. A row that a caller left for it gets its end in any case.
 pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
+    let result = hosted(context, request).await;
+    if let (Err(failure), true) = (&result, request.home.id != 0) {
+        settle::record_unbegun(context, &request.home, failure).await;
+    }
+    result
+}
+
+async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
     match &request.task {
         Task::Backup(backup) => backup::run(context, &request.home, backup).await,
         Task::Scheduled(scheduled) => scheduled::run(context, &request.home, scheduled).await,

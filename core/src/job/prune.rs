@@ -4,6 +4,8 @@
 
 use super::Report;
 use super::context::Context;
+use super::settle::LAST_WORDS;
+use super::wait::last_words;
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Prune};
@@ -33,6 +35,12 @@ pub fn no_schedule(name: &str) -> Failure {
         .hint("See backup_schedules for the schedules of this database.")
 }
 
+fn copied(name: &str) -> Failure {
+    Failure::new(Class::NotReady, format!("schedule \"{name}\" is in a copy of its database"))
+        .detail("The archives that the history names belong to the original, which still exists.")
+        .hint("Make the schedule anew with CALL backup_schedule(…) to have backups of its own.")
+}
+
 /// Prunes what the policy does not keep. Leaves no row when there is nothing to do.
 pub async fn apply(
     context: &Context<'_>,
@@ -41,11 +49,15 @@ pub async fn apply(
     entry: &Entry,
     origin: &str,
 ) -> Result<Report> {
+    if entry.copy {
+        return Err(copied(&entry.name));
+    }
+    history.lock_retention().await?;
     let (_, zone) = entry.times()?;
-    let candidates = history.candidates(&entry.name).await?;
+    let candidates = history.candidates(entry).await?;
     let verdicts = verdicts(&entry.policy, zone.tz(), fault::now(), &candidates);
     let doomed: Vec<i64> = verdicts.iter().filter(|v| !v.keep).map(|v| v.id).collect();
-    let left = history.deleting().await?;
+    let left = history.deleting(Some(&entry.name)).await?;
     if doomed.is_empty() && left.is_empty() {
         return Ok(Report::default());
     }
@@ -60,7 +72,7 @@ pub async fn apply(
     let id = history.begin(home, &new, "running").await?;
     context.control.started(id);
     context.control.report(&Progress { phase: Phase::Deleting, ..Progress::default() });
-    match steps(context, history, &doomed).await {
+    match steps(context, history, &entry.name, &doomed).await {
         Ok(()) => {
             history.done(id).await?;
             Ok(Report { id, ..Report::default() })
@@ -69,19 +81,33 @@ pub async fn apply(
     }
 }
 
-async fn steps(context: &Context<'_>, history: &History<'_>, doomed: &[i64]) -> Result<()> {
+async fn steps(
+    context: &Context<'_>,
+    history: &History<'_>,
+    schedule: &str,
+    doomed: &[i64],
+) -> Result<()> {
     let settings = context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
-    let mut failed = finish_deletions(history, &place).await?;
+    let mut failed = finish_deletions(history, &place, Some(schedule)).await?;
     for id in doomed {
         context.control.proceed()?;
         // One that was pinned, or is in use, since the verdict stays.
         let Some(file) = history.begin_prune(*id).await? else { continue };
         fault::point("before_prune");
         match remove(&place, &file) {
-            Ok(()) => {
+            Ok(was_there) => {
                 fault::point("after_prune");
-                history.removed(*id, "pruned").await?;
+                // The file is gone: its row must say so, also when we are told to stop just now.
+                let last_words = last_words(context.control, LAST_WORDS);
+                let history = history.with_control(&last_words);
+                let told = match was_there {
+                    true => history.removed(*id, "pruned").await.map(|()| false),
+                    false => history.missing(*id).await,
+                };
+                if told.inspect_err(|_| context.control.unrecorded())? {
+                    failed.push(not_there(*id, &file));
+                }
             }
             Err(failure) => failed.push(failure),
         }
@@ -92,16 +118,30 @@ async fn steps(context: &Context<'_>, history: &History<'_>, doomed: &[i64]) -> 
     }
 }
 
-/// Removes the files of rows that say `deleting`. Gives what could not be removed.
-pub async fn finish_deletions(history: &History<'_>, place: &BackupDir) -> Result<Vec<Failure>> {
+/// Removes the files of rows that say `deleting`: all, or those of one schedule. Gives what could
+/// not be removed.
+pub async fn finish_deletions(
+    history: &History<'_>,
+    place: &BackupDir,
+    schedule: Option<&str>,
+) -> Result<Vec<Failure>> {
     let mut failed = Vec::new();
-    for doomed in history.deleting().await? {
+    for doomed in history.deleting(schedule).await? {
         match remove(place, &doomed.file) {
-            Ok(()) => history.removed(doomed.id, &doomed.removal).await?,
+            // Gone already: the crash came after the unlink.
+            Ok(_) => history.removed(doomed.id, &doomed.removal).await?,
             Err(failure) => failed.push(failure),
         }
     }
     Ok(failed)
+}
+
+/// It may lie on a disk that is not mounted, or in a directory that the setting no longer names:
+/// nobody would ever remove it if its row said that it is gone.
+fn not_there(id: i64, file: &str) -> Failure {
+    Failure::new(Class::UndefinedFile, format!("the archive of backup {id} was not there"))
+        .detail(format!("\"{file}\" is missing below pg_backup.directory; file_state says so."))
+        .hint("Look whether the right disk is mounted, and whether the setting was changed.")
 }
 
 fn left_over(first: &Failure, count: usize) -> Failure {
@@ -111,6 +151,6 @@ fn left_over(first: &Failure, count: usize) -> Failure {
         hint => hint,
     };
     Failure::new(first.class, first.message.clone())
-        .detail(format!("{all} could not be removed; file_state stays deleting. {}", first.detail))
+        .detail(format!("{all} could not be removed. {}", first.detail))
         .hint(hint)
 }

@@ -3,9 +3,9 @@
 //! are read. Nothing else is touched.
 
 use super::context::Context;
-use super::settle::settle;
+use super::settle::{LAUNCHER_LOCK_TIME, settle};
 use crate::catalog::history::History;
-use crate::catalog::recovery::{DATABASES, EXTENSION, NAMES};
+use crate::catalog::recovery::{DATABASES, EXTENSION, FINGERPRINT, NAMES};
 use crate::decide::request;
 use crate::decide::schedule_entry::Entry;
 use crate::decide::timetable::Home;
@@ -13,9 +13,14 @@ use crate::error::{Class, Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
 use crate::host::sweep::sweep;
+use std::collections::BTreeSet;
 
 /// A job that is alive: its home database's id, and the id of its run.
 pub type Alive = (u32, i64);
+
+/// Asks which jobs are alive now: after the rows have been read, so that none is missed. One that is
+/// just beginning has the id 0.
+pub type Living<'a> = &'a dyn Fn() -> Vec<Alive>;
 
 /// A database with the extension.
 #[derive(Debug)]
@@ -31,12 +36,14 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub struct Recovered {
     pub databases: Vec<Found>,
-    /// What could not be done; the caller tries again later.
+    /// What could not be done.
     pub failures: Vec<Failure>,
+    /// Databases that could not be read, by their ids: the caller tries again.
+    pub unread: Vec<(u32, Failure)>,
 }
 
 /// Puts every database right, and reads its schedules.
-pub async fn recover(context: &Context<'_>, alive: &[Alive]) -> Result<Recovered> {
+pub async fn recover(context: &Context<'_>, alive: Living<'_>) -> Result<Recovered> {
     let failures = sweep_partials(context);
     let mut recovered = all(context, Some(alive)).await?;
     recovered.failures.splice(0..0, failures);
@@ -48,33 +55,40 @@ pub async fn survey(context: &Context<'_>) -> Result<Recovered> {
     all(context, None).await
 }
 
-async fn all(context: &Context<'_>, alive: Option<&[Alive]>) -> Result<Recovered> {
+async fn all(context: &Context<'_>, alive: Option<Living<'_>>) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     let server = connect(context, &context.settings.access.connect_database).await?;
     let rows = server.rows(context.control, DATABASES, &[]).await?;
     drop(server);
     for row in rows {
         context.control.proceed()?;
-        match database(context, row.get(0), alive).await {
+        match database(context, row.get(1), alive).await {
             Ok(found) => recovered.databases.extend(found),
             Err(failure) => match failure.class {
                 Class::UndefinedDatabase => {}
                 Class::Cancelled | Class::Interrupted => return Err(failure),
-                _ => recovered.failures.push(failure),
+                _ => recovered.unread.push((row.get(0), failure)),
             },
         }
     }
     Ok(recovered)
 }
 
-/// Reads the schedules of some databases by their ids; None for one without the extension.
-pub async fn read(context: &Context<'_>, ids: &[u32]) -> Result<Vec<(u32, Result<Option<Found>>)>> {
+/// Reads the schedules of some databases by their ids, and puts those of `unsettled` right before;
+/// None for one without the extension.
+pub async fn read(
+    context: &Context<'_>,
+    ids: &[u32],
+    unsettled: &BTreeSet<u32>,
+    alive: Living<'_>,
+) -> Result<Vec<(u32, Result<Option<Found>>)>> {
     let server = connect(context, &context.settings.access.connect_database).await?;
     let rows = server.rows(context.control, NAMES, &[&ids]).await?;
     drop(server);
     let mut read: Vec<(u32, Result<Option<Found>>)> = Vec::new();
     for row in &rows {
-        let found = match database(context, row.get(1), None).await {
+        let alive = unsettled.contains(&row.get(0)).then_some(alive);
+        let found = match database(context, row.get(1), alive).await {
             Err(failure) if failure.class == Class::UndefinedDatabase => Ok(None),
             found => found,
         };
@@ -83,6 +97,13 @@ pub async fn read(context: &Context<'_>, ids: &[u32]) -> Result<Vec<(u32, Result
     let gone = ids.iter().filter(|id| !rows.iter().any(|row| row.get::<_, u32>(0) == **id));
     read.extend(gone.map(|id| (*id, Ok(None))));
     Ok(read)
+}
+
+/// A text that changes when a database is made, dropped or renamed: what is a copy, and what is
+/// not, may be another then.
+pub async fn fingerprint(context: &Context<'_>) -> Result<String> {
+    let server = connect(context, &context.settings.access.connect_database).await?;
+    Ok(server.one(context.control, FINGERPRINT, &[]).await?.get(0))
 }
 
 async fn connect(context: &Context<'_>, database: &str) -> Result<Server> {
@@ -95,10 +116,12 @@ async fn connect(context: &Context<'_>, database: &str) -> Result<Server> {
 pub async fn database(
     context: &Context<'_>,
     name: &str,
-    alive: Option<&[Alive]>,
+    alive: Option<Living<'_>>,
 ) -> Result<Option<Found>> {
     let control = context.control;
     let server = connect(context, name).await?;
+    let lock = format!("SET lock_timeout = {}", LAUNCHER_LOCK_TIME.as_millis());
+    server.batch(control, &lock).await?;
     let rows = server.rows(control, EXTENSION, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (schema, id): (String, u32) = (row.get(0), row.get(1));
@@ -109,12 +132,16 @@ pub async fn database(
         id: 0,
         queued_at: 0,
     };
-    let history = History::open(&server, control, &home).await?;
+    let lock = LAUNCHER_LOCK_TIME;
+    let history = History::open_within(&server, control, &home, lock).await?;
     let mut failures = Vec::new();
     if let Some(alive) = alive {
-        let here = alive.iter().filter(|(database, _)| *database == id).map(|(_, run)| *run);
-        failures = settle(context, &history, &here.collect::<Vec<_>>()).await?;
+        let here = || -> Vec<i64> {
+            alive().into_iter().filter(|(home, _)| *home == id).map(|(_, run)| run).collect()
+        };
+        failures = settle(context, &history, &here).await?;
     }
+    history.adopt().await?;
     let mut entries = Vec::new();
     for entry in history.schedules_active().await? {
         match entry {

@@ -34,7 +34,7 @@ pub async fn run(context: &Context<'_>, home: &Home, scheduled: &Scheduled) -> R
         return changed(context, scheduled);
     };
     let now = fault::now();
-    match step(&entry, scheduled.cause, now)? {
+    match step(&entry, scheduled.cause, looked_at(home), now)? {
         Step::Nothing => Ok(Report::default()),
         Step::Missed { due, count } => missed(&history, home, &entry, due, count).await,
         Step::Run { due, origin, attempt } => {
@@ -42,6 +42,11 @@ pub async fn run(context: &Context<'_>, home: &Home, scheduled: &Scheduled) -> R
             make(context, home, &history, scheduled, &entry, due).await
         }
     }
+}
+
+/// When the launcher took the look.
+fn looked_at(home: &Home) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(home.queued_at).unwrap_or_default()
 }
 
 /// A run that is to be made.
@@ -74,7 +79,15 @@ async fn make(
     entry: &Entry,
     due: Due,
 ) -> Result<Report> {
-    let backup = backup_of(entry, due.origin, scheduled.defaults.clone())?;
+    let backup = match backup_of(entry, due.origin, scheduled.defaults.clone()) {
+        Ok(backup) => backup,
+        Err(failure) => {
+            // It would fail at every look: the due time is dealt with, and a row says why.
+            let id = record_refused(history, home, scheduled, &failure).await?;
+            context.control.started(id);
+            return Err(failure);
+        }
+    };
     let home = &at_due(home, due.at);
     let run = backup::new_run(&backup);
     let id = match due.at {
@@ -235,6 +248,11 @@ pub async fn retry(history: &History<'_>, name: &str) -> Result<bool> {
     Ok(true)
 }
 
+/// Another job was in the way of it.
+fn was_skipped(failure: &Failure) -> bool {
+    failure.class == Class::Concurrent
+}
+
 /// A look that never became a run (another job was in the way, no worker was free): the due time
 /// is dealt with, and a row says why. Gives its id, 0 when nothing was due any more.
 pub async fn record_refused(
@@ -243,9 +261,10 @@ pub async fn record_refused(
     scheduled: &Scheduled,
     failure: &Failure,
 ) -> Result<i64> {
-    let Some(entry) = history.schedule(&scheduled.schedule).await? else { return Ok(0) };
-    let (due, origin, attempt) = match step(&entry, scheduled.cause, fault::now())? {
-        Step::Nothing => return Ok(0),
+    let Some(entry) = history.schedule(&scheduled.schedule).await? else { return Ok(home.id) };
+    let (due, origin, attempt) = match step(&entry, scheduled.cause, looked_at(home), fault::now())?
+    {
+        Step::Nothing => return Ok(home.id),
         Step::Missed { due, .. } => (Some(due), "schedule", 0),
         Step::Run { due, origin, attempt } => (due, origin, attempt),
     };
@@ -262,9 +281,10 @@ pub async fn record_refused(
         None => Some(history.begin(home, &run, "queued").await?),
         Some(at) => history.begin_claimed_as(&entry, at, attempt, home, &run, "queued").await?,
     };
-    let Some(id) = id else { return Ok(0) };
+    let Some(id) = id else { return Ok(home.id) };
     history.ended(id, super::settle::status_of(failure), failure).await?;
-    if due.is_some() && is_transient(failure.class) {
+    let again = is_transient(failure.class) || (origin == "retry" && was_skipped(failure));
+    if due.is_some() && again {
         retry(history, &entry.name).await?;
     }
     Ok(id)

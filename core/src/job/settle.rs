@@ -21,6 +21,9 @@ use crate::host::threads;
 /// How long a job that ends badly may try to say so.
 pub const LAST_WORDS: Duration = Duration::from_secs(15);
 
+/// How long the launcher waits for a lock: others wait for it meanwhile.
+pub const LAUNCHER_LOCK_TIME: Duration = Duration::from_millis(200);
+
 /// The word for how a run ended.
 pub fn status_of(failure: &Failure) -> &'static str {
     match failure.class {
@@ -81,6 +84,24 @@ fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> 
     Failure { detail: detail.trim_start().to_owned(), ..failure }
 }
 
+/// Ends the row that a caller who did not wait has left, if the job failed before it could begin
+/// it. When that cannot be told, the launcher settles it.
+pub async fn record_unbegun(context: &Context<'_>, home: &Home, failure: &Failure) {
+    let control = last_words(context.control, LAST_WORDS);
+    let access = &context.settings.access;
+    let told = async {
+        let server = Server::connect(access, &control, &home.database, "pg_backup job").await?;
+        let history = History::open(&server, &control, home).await?;
+        match history.is_queued(home.id).await? {
+            true => history.ended(home.id, status_of(failure), failure).await,
+            false => Ok(()),
+        }
+    };
+    if told.await.is_err() {
+        context.control.unrecorded();
+    }
+}
+
 /// A whole row for a job that never ran: skipped, or without a worker. Gives its id.
 pub async fn record_unstarted(
     context: &Context<'_>,
@@ -91,7 +112,7 @@ pub async fn record_unstarted(
     let access = &context.settings.access;
     let control = context.control;
     let server = Server::connect(access, control, &home.database, "pg_backup launcher").await?;
-    let history = History::open(&server, control, home).await?;
+    let history = History::open_within(&server, control, home, LAUNCHER_LOCK_TIME).await?;
     if let Task::Scheduled(scheduled) = task {
         return super::scheduled::record_refused(&history, home, scheduled, failure).await;
     }
@@ -118,16 +139,25 @@ pub async fn record_unstarted(
 pub async fn settle(
     context: &Context<'_>,
     history: &History<'_>,
-    alive: &[i64],
+    alive: &dyn Fn() -> Vec<i64>,
 ) -> Result<Vec<Failure>> {
     let settings = context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false).ok();
-    for run in history.unfinished().await? {
+    let unfinished = history.unfinished().await?;
+    let alive = alive();
+    for run in unfinished {
         if alive.contains(&run.id) {
             continue;
         }
+        if alive.contains(&0) {
+            // Its row may be there, and its slot does not know it yet.
+            return Err(just_beginning());
+        }
         if is_published(context, place.as_ref(), &run).await {
             history.succeeded(run.id, Level::Read.as_str()).await?;
+            if let Some(schedule) = &run.schedule {
+                history.schedule_succeeded(schedule).await?;
+            }
             continue;
         }
         if let Some(target) = run.target {
@@ -139,9 +169,13 @@ pub async fn settle(
         }
     }
     match &place {
-        Some(place) => super::prune::finish_deletions(history, place).await,
+        Some(place) => super::prune::finish_deletions(history, place, None).await,
         None => Ok(Vec::new()),
     }
+}
+
+fn just_beginning() -> Failure {
+    Failure::new(Class::Concurrent, "a job of this database is just beginning")
 }
 
 /// Whether the archive of a run that died while publishing has its name and its hash.

@@ -1,3 +1,5 @@
+mod edges;
+
 use super::*;
 use crate::decide::zone::Zone;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};

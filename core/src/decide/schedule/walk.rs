@@ -1,15 +1,18 @@
 //! From the wall clock to instants: the next time, the last one, and how many lie between.
 
 use chrono::{
-    DateTime, Datelike, Days, MappedLocalTime, NaiveDate, TimeDelta, TimeZone, Timelike, Utc,
+    DateTime, Datelike, Days, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta,
+    TimeZone, Timelike, Utc,
 };
 use chrono_tz::Tz;
 
 use super::{Schedule, Times};
 use crate::decide::zone::Zone;
 
-/// How far a search goes: 29 February is eight years apart around 1900 and 2100.
-const DAYS_MAX: u32 = 9 * 366;
+/// How far a search goes: a 29 February of one day of the week comes after 40 years at the latest
+/// (around 1900, 2100, 2200), any other date after 12. Both fields have to match when one begins
+/// with `*`.
+const DAYS_MAX: u32 = 41 * 366;
 /// The longest gap that clocks have ever skipped within a day, in minutes.
 const GAP_MAX: i64 = 24 * 60;
 /// Due times that are counted one by one.
@@ -85,10 +88,10 @@ impl Times {
         let mut at = whole_minute(after)?.checked_add_signed(MINUTE)?;
         let mut days = 0;
         while days < DAYS_MAX {
-            let local = at.with_timezone(&zone);
-            if !self.has_day(local.date_naive()) {
+            let local = wall(zone, at)?;
+            if !self.has_day(local.date()) {
                 days += 1;
-                at = first_instant(zone, local.date_naive().succ_opt()?, at)?;
+                at = first_instant(zone, local.date().succ_opt()?, at)?;
             } else if self.has_minute(local.minute()) {
                 return Some(at);
             } else {
@@ -102,10 +105,10 @@ impl Times {
         let mut at = whole_minute(until)?;
         let mut days = 0;
         while days < DAYS_MAX {
-            let local = at.with_timezone(&zone);
-            if !self.has_day(local.date_naive()) {
+            let local = wall(zone, at)?;
+            if !self.has_day(local.date()) {
                 days += 1;
-                let begin = first_instant(zone, local.date_naive(), DateTime::<Utc>::MIN_UTC)?;
+                let begin = first_instant(zone, local.date(), DateTime::<Utc>::MIN_UTC)?;
                 at = begin.min(at).checked_sub_signed(MINUTE)?;
             } else if self.has_minute(local.minute()) {
                 return Some(at);
@@ -118,36 +121,51 @@ impl Times {
 
     /// For schedules with times of the day.
     fn next_fixed(&self, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let first = after.with_timezone(&zone).date_naive().pred_opt()?;
+        let first = wall(zone, after)?.date().pred_opt()?;
         let mut dates = first.iter_days().take(DAYS_MAX as usize);
-        let later =
-            |date: NaiveDate| self.instants(zone, date).into_iter().filter(|at| *at > after).min();
+        let later = |date: NaiveDate| self.split(zone, date, after).1;
         let (date, found) = dates.find_map(|date| Some((date, later(date)?)))?;
         // Where clocks go back over midnight, the next date may have begun before.
-        Some(found.min(later(date.succ_opt()?).unwrap_or(found)))
+        let next = date.succ_opt().and_then(later);
+        Some(found.min(next.unwrap_or(found)))
     }
 
     fn last_fixed(&self, zone: Tz, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let first = until.with_timezone(&zone).date_naive().succ_opt()?;
+        let first = wall(zone, until)?.date().succ_opt()?;
         let dates = std::iter::successors(Some(first), |date| date.pred_opt());
-        let before =
-            |date: NaiveDate| self.instants(zone, date).into_iter().filter(|at| *at <= until).max();
+        let before = |date: NaiveDate| self.split(zone, date, until).0;
         let mut dates = dates.take(DAYS_MAX as usize);
         let (date, found) = dates.find_map(|date| Some((date, before(date)?)))?;
-        Some(found.max(before(date.pred_opt()?).unwrap_or(found)))
+        let previous = date.pred_opt().and_then(before);
+        Some(found.max(previous.unwrap_or(found)))
     }
 
-    /// The instants of one local day, by the rule for fixed times.
-    fn instants(&self, zone: Tz, date: NaiveDate) -> Vec<DateTime<Utc>> {
+    /// Of the instants of one local day, by the rule for fixed times: the last one until `at` and
+    /// the first one after it. A later time of a day is never an earlier instant, so that halving
+    /// finds them: few conversions also for a time in every minute.
+    fn split(
+        &self,
+        zone: Tz,
+        date: NaiveDate,
+        at: DateTime<Utc>,
+    ) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
         if !self.has_day(date) {
-            return Vec::new();
+            return (None, None);
         }
         let hours = (0..24).filter(|hour| self.hours & (1 << hour) != 0);
-        let times = hours.flat_map(|hour| {
-            (0..60).filter(|minute| self.has_minute(*minute)).map(move |minute| (hour, minute))
-        });
-        times.filter_map(|(hour, minute)| fixed(zone, date, hour, minute)).collect()
+        let minutes = |hour| (0..60).filter(|m| self.has_minute(*m)).map(move |m| (hour, m));
+        let times: Vec<(u32, u32)> = hours.flat_map(minutes).collect();
+        let instant = |(hour, minute): &(u32, u32)| fixed(zone, date, *hour, *minute);
+        let begun = times.partition_point(|time| instant(time).is_some_and(|due| due <= at));
+        let before = begun.checked_sub(1).and_then(|index| instant(&times[index]));
+        (before, times.get(begun).and_then(instant))
     }
+}
+
+/// What the clock on the wall shows; None beyond the calendar.
+fn wall(zone: Tz, at: DateTime<Utc>) -> Option<NaiveDateTime> {
+    let utc = at.naive_utc();
+    utc.checked_add_offset(zone.offset_from_utc_datetime(&utc).fix())
 }
 
 fn whole_minute(at: DateTime<Utc>) -> Option<DateTime<Utc>> {

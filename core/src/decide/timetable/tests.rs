@@ -12,7 +12,7 @@ fn at(text: &str) -> DateTime<Utc> {
 
 fn entry(name: &str, cron: &str, last_due: &str) -> Entry {
     Entry::from_json(serde_json::json!({
-        "name": name, "cron": cron, "timezone": "UTC", "database": "app", "active": true,
+        "name": name, "cron": cron, "timezone": "UTC", "database": "app", "active": true, "copy": false,
         "on_overlap": "skip", "catch_up": 0.0, "retries": 0, "at_start": name == "boot",
         "max_runtime": null, "requested_by": "postgres", "verify": null, "options": {}, "policy": {
             "keep_last": null, "keep_daily": null, "keep_weekly": null, "keep_monthly": null,
@@ -90,7 +90,7 @@ fn a_start_is_one_look_also_where_a_due_time_has_passed() {
     let boot = entry("boot", "hourly", "2026-11-20T00:00:00Z");
     let now = at("2026-11-21T12:10:00Z");
     table.replace(HOME, home(), &[boot], now);
-    assert_eq!(names(&table.at_start(now)), ["boot"]);
+    assert_eq!(names(&table.at_start(HOME, now)), ["boot"]);
     assert!(table.due(now, 10).is_empty());
     assert_eq!(table.next(), Some(at("2026-11-21T13:00:00Z")));
 }
