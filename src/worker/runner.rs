@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pg_backup_core::decide::request::Request;
+use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::context::Context;
 use pg_backup_core::job::{self, Report};
@@ -25,11 +25,12 @@ pub extern "C-unwind" fn pg_backup_runner_main(argument: pg_sys::Datum) {
     pg::at_exit(let_go, index as i32);
     let request = match request {
         Ok(request) => request,
-        Err(failure) => return finish(ticket, Err(failure)),
+        Err(failure) => return finish(ticket, Err(failure), false),
     };
     pg::show_activity(&format!("{} of {}", request.task.kind(), subject(&request)));
     let result = catch_unwind(AssertUnwindSafe(|| host(ticket, &request)));
-    finish(ticket, result.unwrap_or_else(|panic| Err(panicked(&*panic))));
+    let opened = matches!(request.task, Task::Restore(_));
+    finish(ticket, result.unwrap_or_else(|panic| Err(panicked(&*panic))), opened);
 }
 
 fn subject(request: &Request) -> &str {
@@ -61,7 +62,9 @@ fn host(ticket: Ticket, request: &Request) -> Result<Report> {
     runtime.block_on(job::run(&context, request))
 }
 
-fn finish(ticket: Ticket, result: Result<Report>) {
+/// Gives the result to who waits, and what follows from it to the launcher. `opened`: the job opened
+/// a database, in which there may be schedules.
+fn finish(ticket: Ticket, result: Result<Report>, opened: bool) {
     let text = encode(&result);
     let waiters = slots::write(|table| {
         let slot = table.get_mut(ticket)?;
@@ -73,6 +76,9 @@ fn finish(ticket: Ticket, result: Result<Report>) {
         if unclaimed {
             // The due time is not dealt with: the launcher plans it again.
             table.schedules_changed(home);
+        }
+        if opened && result.is_ok() {
+            table.databases_changed();
         }
         Some((waiters, table.launcher))
     });

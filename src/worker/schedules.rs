@@ -122,8 +122,9 @@ impl Schedules {
         if !self.starting.is_empty() {
             pause = pause.min(RETRY);
         }
-        if !self.changed.is_empty() {
-            pause = pause.min(self.read_at.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        if !self.changed.is_empty() || self.read_all_at <= now {
+            pause = pause.min(self.read_at.saturating_duration_since(now));
         }
         if let Some(next) = self.timetable.next().filter(|_| room() > 0) {
             // A millisecond more: the latch counts whole ones, and must not wake us before.
@@ -140,12 +141,15 @@ impl Schedules {
 
     fn read(&mut self) {
         let (changed, all) = slots::write(slots::Table::take_changed);
-        self.changed.extend(changed);
         let now = Instant::now();
+        self.changed.extend(changed);
+        if all {
+            self.read_all_at = now;
+        }
         if now < self.read_at {
             return;
         }
-        if all || now >= self.read_all_at {
+        if now >= self.read_all_at {
             return self.read_all(now);
         }
         if self.changed.is_empty() {

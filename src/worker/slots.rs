@@ -240,6 +240,11 @@ impl Table {
         }
     }
 
+    /// Notes that there may be schedules in databases that were closed or not there.
+    pub fn databases_changed(&mut self) {
+        self.all_changed = true;
+    }
+
     /// Takes the databases whose schedules are others by now, and whether all have to be read.
     pub fn take_changed(&mut self) -> (Vec<u32>, bool) {
         let all = std::mem::replace(&mut self.all_changed, false);

@@ -416,3 +416,27 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
     let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
     assert_eq!(cluster.value("postgres", &state), "available");
 }
+
+#[test]
+fn schedules_in_a_database_begin_when_its_restore_is_complete_and_not_before() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    cluster.make_everything("app");
+    cluster.sql("app", "CREATE EXTENSION pg_backup");
+    cluster.schedule("app", "'s', 'hourly', 'UTC'");
+    let id = backed_up(&cluster, "");
+    cluster.sql("postgres", "DROP DATABASE app WITH (FORCE)");
+    // In the copy it is due at once.
+    faults.set_clock(&cluster, 2.0 * 3600.0);
+    faults.plant("after_data");
+    let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
+    faults.wait("after_data");
+    // The launcher has been told of the rows, and has had the time to look.
+    cluster.sql("postgres", "CALL backup_schedule('t', 'hourly', timezone => 'UTC')");
+    cluster.sql("postgres", "SELECT backup_run('t')");
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM backup_runs"), "0");
+    faults.lift("after_data");
+    call.end().unwrap();
+    let runs = cluster.wait_for_runs("app", "s", 1);
+    assert_eq!((runs.len(), runs[0].status.as_str()), (1, "succeeded"), "{runs:?}");
+}

@@ -15,6 +15,8 @@ fn at(faults: &Faults, time: &str) -> Cluster {
 fn a_schedule_runs_at_the_start_of_the_server_and_at_nothing_less() {
     let faults = Faults::default();
     let mut cluster = at(&faults, "2027-01-10 02:30:00+00");
+    // The launcher has read what there is at this start.
+    cluster.settle_schedules();
     cluster.schedule("postgres", "'s', 'daily 03:00', 'UTC', at_start => true");
     cluster.schedule("postgres", "'off', 'hourly', 'UTC', at_start => true, enabled => false");
     cluster.schedule("postgres", "'no', 'daily 03:00', 'UTC'");

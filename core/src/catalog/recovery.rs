@@ -1,10 +1,12 @@
 //! Where the extension is, in this server and in a database.
 
-/// Databases that can be connected to. Templates are left alone: a session in one of them makes
-/// CREATE DATABASE fail, and they have no history of their own.
+/// Databases that can be connected to. One with a connection limit of 0 is closed to clients: a
+/// restore is under way in it, whose schedules and history must not begin to live before it is
+/// whole. Templates are left alone: a session in one of them makes CREATE DATABASE fail, and they
+/// have no history of their own.
 pub const DATABASES: &str = "
 SELECT oid, datname FROM pg_catalog.pg_database
- WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname";
+ WHERE datallowconn AND NOT datistemplate AND datconnlimit NOT IN (-2, 0) ORDER BY datname";
 
 /// Schema of the extension in this database, and the database's id; no row without it.
 pub const EXTENSION: &str = "
@@ -17,10 +19,10 @@ SELECT n.nspname,
 /// Names of databases by their ids, of those that can be connected to.
 pub const NAMES: &str = "
 SELECT oid, datname FROM pg_catalog.pg_database
- WHERE oid = ANY ($1) AND datallowconn AND NOT datistemplate AND datconnlimit <> -2";
+ WHERE oid = ANY ($1) AND datallowconn AND NOT datistemplate AND datconnlimit NOT IN (-2, 0)";
 
 /// A text that changes when a database is made, dropped, renamed, opened or closed.
 pub const FINGERPRINT: &str = "
 SELECT pg_catalog.md5(pg_catalog.string_agg(
-           pg_catalog.concat_ws(' ', oid, datname, datallowconn, datistemplate), ',' ORDER BY oid))
+           pg_catalog.concat_ws(' ', oid, datname, datallowconn, datistemplate, datconnlimit), ',' ORDER BY oid))
   FROM pg_catalog.pg_database";
