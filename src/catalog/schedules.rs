@@ -87,8 +87,9 @@ fn changed(name: &str, sql: &str, enabled: Option<bool>) -> Result<()> {
     if let Some(enabled) = enabled {
         args.extend([enabled.into(), (fault::now().timestamp_micros() as f64).into()]);
     }
+    // Without a limit: one that is reached ends the statement before its triggers.
     let touched =
-        Spi::connect_mut(|client| client.update(sql, Some(1), &args).map(|table| table.len()));
+        Spi::connect_mut(|client| client.update(sql, None, &args).map(|table| table.len()));
     match touched.map_err(|error| spi_failure(&error))? {
         0 => Err(no_schedule(name)),
         _ => Ok(()),

@@ -1,6 +1,6 @@
 //! What each option of a schedule does, and how a schedule is changed and paused.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, wait_until};
 
 /// A cluster whose clock shows `time`.
 fn at(faults: &Faults, time: &str) -> Cluster {
@@ -77,6 +77,19 @@ fn what_was_due_while_a_schedule_was_paused_is_not_made_up_for() {
     cluster.wait_for_runs("postgres", "s", 1);
     cluster.assert_runs("postgres", "s", &["succeeded schedule 2027-01-11 03:00:00"]);
     cluster.assert_runs("postgres", "off", &[]);
+}
+
+#[test]
+fn a_schedule_that_is_resumed_runs_though_nothing_else_has_changed() {
+    let faults = Faults::default();
+    let mut cluster = at(&faults, "2027-01-10 02:30:00+00");
+    cluster.schedule("postgres", "'s', '0 3 * * *', 'UTC', enabled => false");
+    // From here on nobody has anything to read again.
+    cluster.restart(Mode::Fast);
+    cluster.settle_schedules();
+    cluster.sql("postgres", "CALL backup_resume('s')");
+    faults.set_time(&cluster, "2027-01-10 03:00:00+00");
+    cluster.wait_for_runs("postgres", "s", 1);
 }
 
 #[test]
