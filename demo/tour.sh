@@ -18,6 +18,7 @@ tour() {
     heading 'Is everything fit for the next backup?'
     show 'SELECT check_name, status, detail, hint FROM backup_check();' -x
     restore_by_hand
+    lose_and_restore
     schedule_it
 }
 

@@ -12,6 +12,7 @@ called_from=$PWD
 . "$root/demo/screen.sh"
 . "$root/demo/cluster.sh"
 . "$root/demo/tour.sh"
+. "$root/demo/restore.sh"
 cd "$root"
 trap step_failed ERR
 

@@ -32,8 +32,12 @@ CREATE TABLE backup_runs (
     subject             bigint,
     -- What becomes of file_state when the file is gone: tells a crash in between what to finish.
     removal             text CHECK (removal IN ('pruned', 'deleted')),
-    -- Id of the database that a restore makes, chosen before it exists.
+    -- Id of the database that a restore makes, chosen before it exists, and the name that it is made
+    -- under: under another one it was swapped in.
     target_id           oid,
+    target_name         text,
+    -- Name of the database that a restore has replaced, as long as it is kept.
+    kept                text,
     -- Ids of the database that holds this row and of the one that was backed up, which survive a
     -- rename and tell a copy from its original.
     home_id             oid,

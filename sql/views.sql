@@ -8,6 +8,18 @@ SELECT id, kind, database, status, origin, schedule, requested_by, queued_at, st
   FROM @extschema@.backup_runs
  ORDER BY id DESC;
 
+CREATE VIEW backup_rollback_points AS
+SELECT r.id AS restore_id, r.database, r.kept AS kept_as, r.finished_at AS kept_since,
+       r.finished_at + nullif(pg_catalog.current_setting('pg_backup.rollback_keep', true), '-1')::interval
+           AS kept_until,
+       CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+            THEN pg_catalog.pg_database_size(d.oid) END AS size_bytes
+  FROM @extschema@.backup_runs r JOIN pg_catalog.pg_database d ON d.datname = r.kept
+ WHERE r.kind = 'restore' AND r.status = 'succeeded' AND r.kept IS NOT NULL
+   AND r.home_id = (SELECT h.oid FROM pg_catalog.pg_database h
+                     WHERE h.datname = pg_catalog.current_database())
+ ORDER BY r.id DESC;
+
 CREATE VIEW backup_manifest AS
 SELECT id, manifest FROM @extschema@.backup_manifests;
 
@@ -98,15 +110,14 @@ DECLARE
         'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
         'backup_progress_rows()', 'backup_next_runs(text, text, integer, timestamptz)',
         'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)',
-        'backup_metrics()', 'backup_restore_plan(bigint, text, integer, boolean)',
-        'backup_restore_check(bigint, text, integer, boolean)'];
+        'backup_metrics()', 'backup_restore_plan', 'backup_restore_check'];
     operator constant text[] := ARRAY[
         'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
         'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)', 'backup_run(text, boolean)',
         'backup_schedule', 'backup_unschedule', 'backup_pause', 'backup_resume', 'backup_prune',
         'backup_hook'];
     views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress',
-        'backup_schedules', 'backup_hooks', 'backup_status'];
+        'backup_schedules', 'backup_hooks', 'backup_status', 'backup_rollback_points'];
     routine text;
     relation text;
 BEGIN
@@ -132,7 +143,8 @@ $$;
 
 -- Nothing is for everybody.
 REVOKE ALL ON backup_runs, backup_manifests, backup_schedule_entries, backup_hook_entries,
-    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status
+    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status,
+    backup_rollback_points
   FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
 DO $$
@@ -169,7 +181,13 @@ COMMENT ON FUNCTION backup_inspect IS 'manifest of a backup with sizes and count
 COMMENT ON FUNCTION backup_check IS
     'the doctor: what stands between this server and a good backup';
 COMMENT ON PROCEDURE backup_restore IS
-    'restore a backup into a new database; an existing one is never touched';
+    'restore a backup: into a new database, in the place of a live one, or into a schema of it';
+COMMENT ON PROCEDURE backup_rollback IS
+    'swap the database that a restore replaced back into its place';
+COMMENT ON PROCEDURE backup_accept IS
+    'drop the database that a restore replaced: there is no way back then';
+COMMENT ON VIEW backup_rollback_points IS
+    'databases that restores have replaced and kept, and until when';
 COMMENT ON FUNCTION backup_restore_check IS
     'what stands in the way of a restore: every requirement a row, nothing touched';
 COMMENT ON FUNCTION backup_restore_plan IS

@@ -15,6 +15,7 @@ pub fn sqlstate(class: Class) -> PgSqlErrorCode {
         Class::ActiveTransaction => C::ERRCODE_ACTIVE_SQL_TRANSACTION,
         Class::InRecovery => C::ERRCODE_READ_ONLY_SQL_TRANSACTION,
         Class::Concurrent => C::ERRCODE_OBJECT_IN_USE,
+        Class::InUse => C::ERRCODE_OBJECT_IN_USE,
         Class::NotReady => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         Class::LimitExceeded => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
         Class::TooManyConnections => C::ERRCODE_TOO_MANY_CONNECTIONS,

@@ -18,6 +18,8 @@ pub enum Class {
     UndefinedDatabase,
     /// The caller may not do this.
     InsufficientPrivilege,
+    /// Sessions use a database that has to be renamed.
+    InUse,
     /// The caller's transaction has already written something.
     ActiveTransaction,
     /// The server is a standby.

@@ -3,9 +3,10 @@
 use pg_backup_core::decide::backup_options::{Asked, BackupOptions};
 use pg_backup_core::decide::request::{Backup, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::backup::new_run;
 use pgrx::prelude::*;
 
-use super::home;
+use super::{home, names};
 use crate::error::unwrap;
 use crate::worker::call;
 use crate::{catalog, pg, settings};
@@ -50,7 +51,7 @@ fn create(options: BackupOptions, database: Option<String>, wait: bool) -> Resul
     }
     let id = catalog::next_id(&catalog::schema()?)?;
     let home = home(id)?;
-    catalog::insert_queued(&home, &backup)?;
+    catalog::insert_queued(&home, &new_run(&backup))?;
     call::run_at_commit(&Request { home, task: Task::Backup(backup) })?;
     Ok(id)
 }
@@ -65,21 +66,4 @@ fn request(options: BackupOptions, database: Option<String>) -> Result<Backup> {
     }
     let asked = Asked { database, origin: "manual".to_owned(), schedule: None };
     options.backup(asked, settings::defaults()?)
-}
-
-/// The elements of a list. A NULL in it is a mistake, not a pattern. pgrx looks at the encoding
-/// of a text, but not at that of the elements of an array.
-fn names(argument: &str, list: Option<Vec<Option<String>>>) -> Result<Vec<String>> {
-    let refused = |what: &str| Failure::new(Class::InvalidArgument, format!("{argument} {what}"));
-    let list = list.unwrap_or_default().into_iter().collect::<Option<Vec<String>>>();
-    let list = list.ok_or_else(|| {
-        refused("must not contain NULL")
-            .hint("Give each pattern as a text; leave the argument out for none.")
-    })?;
-    if list.iter().any(|name| std::str::from_utf8(name.as_bytes()).is_err()) {
-        return Err(refused("must be valid UTF-8")
-            .detail("In a database with another encoding only ASCII can be given.")
-            .hint("Call it from a database in UTF8, and name this one as database."));
-    }
-    Ok(list)
 }

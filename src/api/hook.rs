@@ -2,6 +2,7 @@
 
 use pg_backup_core::catalog::hooks::HOOKS_MAX;
 use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::hooks::role_is_gone;
 use pgrx::prelude::*;
 
 use crate::catalog::hooks::{self, Hook};
@@ -10,10 +11,16 @@ use crate::pg::Caller;
 use crate::worker::call;
 use crate::{catalog, pg};
 
-/// Events that have hooks by now.
-const EVENTS: [&str; 3] = ["before_backup", "after_backup", "on_failure"];
-/// Events that come with restore.
-const LATER: [&str; 3] = ["before_restore", "after_restore", "after_swap"];
+/// Events that have hooks.
+const EVENTS: [&str; 7] = [
+    "before_backup",
+    "after_backup",
+    "before_restore",
+    "after_restore",
+    "after_swap",
+    "on_failure",
+    "assert",
+];
 /// Bytes of a name, as for every identifier of the server.
 const NAME_MAX: usize = 63;
 
@@ -63,12 +70,8 @@ fn known(event: &str) -> Result<&str> {
     if EVENTS.contains(&event) {
         return Ok(event);
     }
-    let failure = Failure::new(Class::InvalidArgument, format!("invalid event: \"{event}\""));
-    let events = format!("Hooks run at {}.", EVENTS.join(", "));
-    match LATER.contains(&event) {
-        true => Err(failure.detail("It comes with restore, which is not here yet.").hint(events)),
-        false => Err(failure.hint(events)),
-    }
+    Err(Failure::new(Class::InvalidArgument, format!("invalid event: \"{event}\""))
+        .hint(format!("Hooks run at {}.", EVENTS.join(", "))))
 }
 
 /// A hook belongs to the role that registered it.
@@ -93,14 +96,45 @@ fn run_hook(event: &str, name: &str) -> Result<()> {
     let hook = hooks::find(&catalog::schema()?, event, name)?;
     let hook = hook.ok_or_else(|| hooks::no_hook(event, name))?;
     if !hook.same_role {
-        return Err(Failure::new(
-            Class::InsufficientPrivilege,
-            format!("role \"{}\", which registered the hook, is not there any more", hook.role),
-        )
-        .detail("A role that was made anew under the same name does not inherit its hooks.")
-        .hint("Register the hook again with CALL backup_hook(…)."));
+        return Err(role_is_gone(&hook.role));
     }
-    let ran = pg::as_role(hook.role_id, &hook.role, || Spi::run(&hook.sql));
+    run_as(hook.role_id, &hook.role, &hook.sql)
+}
+
+/// Runs the SQL of a hook in a database that need not have the extension, where the runner makes
+/// this function for its own session. Not part of the extension.
+#[pg_extern(sql = false)]
+fn backup_run_as(role_id: pg_sys::Oid, role: String, sql: String) {
+    unwrap(ensure_superuser());
+    unwrap(run_as(role_id.to_u32(), &role, &sql));
+}
+
+/// The same for a query: its first column in its first row, where that is a boolean.
+#[pg_extern(sql = false)]
+fn backup_assert_as(role_id: pg_sys::Oid, role: String, sql: String) -> Option<bool> {
+    unwrap(ensure_superuser());
+    let role_id = role_id.to_u32();
+    pg::as_role(role_id, &role, || {
+        Spi::connect(|client| {
+            // Never `update`: an assertion reads.
+            let table = client.select(sql.as_str(), Some(1), &[]).ok()?;
+            table.into_iter().next()?.get::<bool>(1).ok()?
+        })
+    })
+}
+
+fn ensure_superuser() -> Result<()> {
+    match pg::caller().superuser {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Class::InsufficientPrivilege,
+            "must be superuser to run SQL as another role",
+        )),
+    }
+}
+
+fn run_as(role_id: u32, role: &str, sql: &str) -> Result<()> {
+    let ran = pg::as_role(role_id, role, || Spi::run(sql));
     ran.map_err(|error| {
         Failure::new(Class::Hook, "a hook cannot end its own transaction")
             .detail(format!("The server says: {error}."))

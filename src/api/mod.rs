@@ -9,6 +9,7 @@ mod hook;
 mod job;
 mod progress;
 mod restore;
+mod restore_arguments;
 mod retention;
 mod schedule;
 mod schedule_arguments;
@@ -38,4 +39,21 @@ fn not_null<T>(name: &str, argument: Option<T>) -> Result<T> {
         Failure::new(Class::InvalidArgument, format!("{name} must not be NULL"))
             .hint(format!("Give a value, for example by name: {name} => …"))
     })
+}
+
+/// The elements of a list. A NULL in it is a mistake, not a pattern. pgrx looks at the encoding
+/// of a text, but not at that of the elements of an array.
+fn names(argument: &str, list: Option<Vec<Option<String>>>) -> Result<Vec<String>> {
+    let refused = |what: &str| Failure::new(Class::InvalidArgument, format!("{argument} {what}"));
+    let list = list.unwrap_or_default().into_iter().collect::<Option<Vec<String>>>();
+    let list = list.ok_or_else(|| {
+        refused("must not contain NULL")
+            .hint("Give each pattern as a text; leave the argument out for none.")
+    })?;
+    if list.iter().any(|name| std::str::from_utf8(name.as_bytes()).is_err()) {
+        return Err(refused("must be valid UTF-8")
+            .detail("In a database with another encoding only ASCII can be given.")
+            .hint("Call it from a database in UTF8, and name this one as database."));
+    }
+    Ok(list)
 }

@@ -4,6 +4,7 @@ use pg_backup_core::decide::request::{Cause, Request, Scheduled, Task};
 use pg_backup_core::decide::schedule_entry::Entry;
 use pg_backup_core::decide::zone::Zone;
 use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::backup::new_run;
 use pg_backup_core::job::prune::no_schedule;
 use pg_backup_core::job::scheduled::backup_of;
 use pgrx::prelude::*;
@@ -159,7 +160,8 @@ fn run(name: &str, wait: bool) -> Result<i64> {
     }
     let id = catalog::next_id(&schema)?;
     let home = home(id)?;
-    catalog::insert_queued(&home, &backup_of(&entry, "manual", settings::defaults()?)?)?;
+    let backup = backup_of(&entry, "manual", settings::defaults()?)?;
+    catalog::insert_queued(&home, &new_run(&backup))?;
     call::run_at_commit(&Request { home, task: scheduled(&entry)? })?;
     Ok(id)
 }

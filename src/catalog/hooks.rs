@@ -1,5 +1,6 @@
 //! Hooks as backends write and read them, in the caller's transaction.
 
+use pg_backup_core::catalog::hooks::with_roles;
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
@@ -17,22 +18,16 @@ pub struct Hook {
 
 /// The hook of this name; None when there is none.
 pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
-    let sql = format!(
-        "SELECT h.sql, coalesce(r.rolname::text, h.role), h.role_id, r.oid IS NOT NULL \
-           FROM {} h LEFT JOIN pg_catalog.pg_roles r ON r.oid = h.role_id \
-            AND (r.rolname = h.role OR h.system = (SELECT c.system_identifier::text \
-                                                     FROM pg_catalog.pg_control_system() c)) \
-          WHERE h.event = $1 AND h.name = $2",
-        qualified(schema, "backup_hook_entries")
-    );
+    let entries = with_roles(&qualified(schema, "backup_hook_entries"));
+    let sql = format!("{entries} WHERE h.event = $1 AND h.name = $2");
     let found = Spi::connect(|client| {
         let table = client.select(&sql, Some(1), &[event.into(), name.into()])?;
         let Some(row) = table.into_iter().next() else { return Ok(None) };
         Ok(Some(Hook {
-            sql: row.get::<String>(1)?.unwrap_or_default(),
-            role: row.get::<String>(2)?.unwrap_or_default(),
-            role_id: row.get::<pg_sys::Oid>(3)?.unwrap_or(pg_sys::Oid::INVALID).to_u32(),
-            same_role: row.get::<bool>(4)?.unwrap_or(false),
+            sql: row.get::<String>(2)?.unwrap_or_default(),
+            role: row.get::<String>(3)?.unwrap_or_default(),
+            role_id: row.get::<pg_sys::Oid>(4)?.unwrap_or(pg_sys::Oid::INVALID).to_u32(),
+            same_role: row.get::<bool>(5)?.unwrap_or(false),
         }))
     });
     found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))

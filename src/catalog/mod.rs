@@ -3,8 +3,11 @@
 pub mod hooks;
 pub mod schedules;
 
-use pg_backup_core::decide::request::{Backup, Home};
+use pg_backup_core::catalog::history::NewRun;
+use pg_backup_core::catalog::restore::kept as kept_query;
+use pg_backup_core::decide::request::Home;
 use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::restore::none_kept;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
@@ -39,21 +42,23 @@ pub fn next_id(schema: &str) -> Result<i64> {
     id.ok_or_else(|| Failure::new(Class::Internal, "the history has no sequence"))
 }
 
-/// The row of a backup that begins when this transaction commits: it appears exactly then.
-pub fn insert_queued(home: &Home, backup: &Backup) -> Result<()> {
+/// The row of a run that begins when this transaction commits: it appears exactly then.
+pub fn insert_queued(home: &Home, run: &NewRun<'_>) -> Result<()> {
     let sql = format!(
         "INSERT INTO {} (id, kind, database, status, origin, requested_by, comment, schedule, \
-         database_id) VALUES ($1, 'backup', $2, 'queued', $3, $4, $5, $6, \
-         (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = $2::text))",
+         subject, database_id) VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, \
+         (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = $3::text))",
         qualified(&home.schema, "backup_runs")
     );
     let args = [
         home.id.into(),
-        backup.database.as_str().into(),
-        backup.origin.as_str().into(),
+        run.kind.into(),
+        run.database.into(),
+        run.origin.into(),
         home.requested_by.as_str().into(),
-        backup.comment.as_deref().into(),
-        backup.schedule.as_deref().into(),
+        run.comment.into(),
+        run.schedule.into(),
+        run.subject.into(),
     ];
     Spi::run_with_args(&sql, &args).map_err(|error| spi_failure(&error))
 }
@@ -88,6 +93,17 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
         }))
     });
     found.map_err(|error| spi_failure(&error))
+}
+
+/// The live database that restore `id` replaced, and the name of the one that it kept.
+pub fn kept(schema: &str, id: i64) -> Result<(String, String)> {
+    let sql = kept_query(schema);
+    let found = Spi::connect(|client| {
+        let table = client.select(&sql, Some(1), &[id.into()])?;
+        let Some(row) = table.into_iter().next() else { return Ok(None) };
+        Ok(row.get::<String>(1)?.zip(row.get::<String>(2)?))
+    });
+    found.map_err(|error| spi_failure(&error))?.ok_or_else(|| none_kept(id))
 }
 
 /// The manifest of a backup; None when there is none.

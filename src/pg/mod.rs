@@ -2,14 +2,17 @@
 //!
 //! Out comes plain data. All of it runs on the main thread of its process, as pgrx enforces.
 
+mod guard;
 mod guc;
 mod latch;
 mod process;
 mod role;
+mod row;
 mod server;
 mod spawn;
 mod transaction;
 
+pub use guard::guard_copies;
 pub use guc::{define_checked_string, environment, reserve_prefix, set_boot_value};
 pub use latch::{is_running, sleep, wake};
 pub use process::{
@@ -17,6 +20,7 @@ pub use process::{
     register_static_worker, reload_if_asked, show_activity, stop_asked,
 };
 pub use role::{Caller, as_role, as_superuser, caller, parse};
+pub use row::row;
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
     in_recovery, instant, is_preloading, knows_zone, my_pid, now_micros, port, socket_directory,

@@ -6,6 +6,10 @@ use pgrx::pg_sys;
 
 use super::server::text_of;
 
+/// No SET ROLE, no SET SESSION AUTHORIZATION, nothing that runs later.
+const RESTRICTED: i32 =
+    (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as i32;
+
 /// The setting that says who a session is.
 const SESSION_ROLE: &CStr = c"session_authorization";
 
@@ -53,9 +57,18 @@ pub fn as_role<T>(role: u32, name: &str, work: impl FnOnce() -> T) -> T {
         );
         level
     };
-    let restricted =
-        (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as i32;
-    let result = switched(role, restricted, work);
+    let result = switched(role, RESTRICTED, work);
+    // SAFETY: the level that was begun above.
+    unsafe { pg_sys::AtEOXact_GUC(false, level) };
+    result
+}
+
+/// Runs `work` as `role`, which cannot become anybody else meanwhile, whoever the session belongs
+/// to. Settings that it changes are as before afterwards.
+pub fn restricted<T>(role: u32, work: impl FnOnce() -> T) -> T {
+    // SAFETY: a level of settings of this session, ended below, or by the server at an error.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    let result = switched(role, RESTRICTED, work);
     // SAFETY: the level that was begun above.
     unsafe { pg_sys::AtEOXact_GUC(false, level) };
     result

@@ -40,12 +40,14 @@ pub(super) static PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(super) static USER: Text = Text::new(None);
 pub(super) static PASSFILE: Text = Text::new(None);
 pub(super) static CONNECT_DATABASE: Text = Text::new(Some(c"postgres"));
+pub(super) static RESTRICTED_COPY: GucSetting<bool> = GucSetting::<bool>::new(false);
 pub(super) static COMPRESSION: Text = Text::new(Some(c"zstd:3"));
 pub(super) static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(super) static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
 pub(super) static DATABASE_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
 pub(super) static MAX_RUNTIME: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(super) static HOOK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60);
+pub(super) static ROLLBACK_KEEP: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 3600);
 pub(super) static STALL_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
 pub(super) static LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300_000);
 pub(super) static MIN_FREE_SPACE: GucSetting<i32> = GucSetting::<i32>::new(512);
@@ -114,6 +116,14 @@ fn define_places() {
         let (context, flags) = (GucContext::Sighup, GucFlags::SUPERUSER_ONLY);
         GucRegistry::define_string_guc(name, short, long, setting, context, flags);
     }
+    GucRegistry::define_bool_guc(
+        c"pg_backup.restricted_copy",
+        c"Whether COPY FROM has the rights of the table's owner only.",
+        c"For the sessions of a restore.",
+        &RESTRICTED_COPY,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
+    );
     GucRegistry::define_int_guc(
         c"pg_backup.port",
         c"Port by which jobs connect to this server.",
@@ -178,6 +188,15 @@ fn define_limits() {
             c"0: no limit.",
             &HOOK_TIMEOUT,
             (0, i32::MAX / 1000),
+            GucContext::Sighup,
+            seconds,
+        ),
+        (
+            c"pg_backup.rollback_keep",
+            c"How long a database that a restore has replaced is kept.",
+            c"-1: until it is accepted.",
+            &ROLLBACK_KEEP,
+            (-1, i32::MAX),
             GucContext::Sighup,
             seconds,
         ),

@@ -5,6 +5,7 @@ mod define;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use pg_backup_core::decide::backup_options::Defaults;
 use pg_backup_core::decide::format::Compression;
 use pg_backup_core::decide::manifest::Application;
@@ -50,6 +51,17 @@ pub fn load() -> Settings {
         compression_threads: threads(),
         hook_timeout: Duration::from_secs(HOOK_TIMEOUT.get().unsigned_abs().into()),
     }
+}
+
+/// Whether COPY FROM of this session has the rights of the table's owner only.
+pub fn is_copy_restricted() -> bool {
+    RESTRICTED_COPY.get()
+}
+
+/// How long a database that was replaced is kept; None for as long as nobody accepts.
+pub fn rollback_keep() -> Option<TimeDelta> {
+    let seconds = ROLLBACK_KEEP.get();
+    (seconds >= 0).then(|| TimeDelta::seconds(seconds.into()))
 }
 
 fn threads() -> u32 {

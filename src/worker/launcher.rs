@@ -160,7 +160,15 @@ impl Launcher {
             Err(failure) if failure.class == Class::UndefinedDatabase => {}
             Err(failure) => return Err(failure),
         }
-        slots::write(|table| table.get_mut(ticket).map(|slot| slot.unsettled = false));
+        slots::write(|table| {
+            let slot = table.get_mut(ticket)?;
+            slot.unsettled = false;
+            if slot.kind.get() == "restore" {
+                // It may have come as far as the swap.
+                table.databases_changed();
+            }
+            Some(())
+        });
         conclude(ticket, settle::interrupted());
         Ok(())
     }

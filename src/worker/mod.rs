@@ -3,6 +3,7 @@
 
 pub mod call;
 mod control;
+mod kept;
 mod launcher;
 pub mod pending;
 mod runner;

@@ -29,7 +29,7 @@ pub extern "C-unwind" fn pg_backup_runner_main(argument: pg_sys::Datum) {
     };
     pg::show_activity(&format!("{} of {}", request.task.kind(), subject(&request)));
     let result = catch_unwind(AssertUnwindSafe(|| host(ticket, &request)));
-    let opened = matches!(request.task, Task::Restore(_));
+    let opened = matches!(request.task, Task::Restore(_) | Task::Rollback(_));
     finish(ticket, result.unwrap_or_else(|panic| Err(panicked(&*panic))), opened);
 }
 

@@ -12,6 +12,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::fault;
 use pg_backup_core::job::recovery::{self, Found};
 
+use super::kept::KeptDatabases;
 use super::launcher::{alive, engine};
 use super::slots::{self, State, Ticket};
 use crate::error::log_warning;
@@ -34,6 +35,7 @@ const NO_SLOT: TimeDelta = TimeDelta::seconds(1);
 /// What the launcher knows of all schedules.
 pub struct Schedules {
     timetable: Timetable,
+    kept: KeptDatabases,
     /// Looks at the start of the server that had no room yet.
     starting: Vec<Look>,
     /// The server has started with this launcher.
@@ -54,6 +56,7 @@ impl Default for Schedules {
         let now = Instant::now();
         Self {
             timetable: Timetable::default(),
+            kept: KeptDatabases::default(),
             starting: Vec::new(),
             boot: false,
             changed: BTreeSet::new(),
@@ -95,6 +98,7 @@ impl Schedules {
     pub fn learn(&mut self, found: Found) {
         found.failures.into_iter().for_each(log_warning);
         let database = found.home.database.clone();
+        self.kept.learn(found.id, found.home.clone(), found.kept);
         let now = fault::now();
         for (name, failure) in self.timetable.replace(found.id, found.home, &found.entries, now) {
             let message = format!("schedule \"{name}\" of database \"{database}\" cannot run");
@@ -114,6 +118,23 @@ impl Schedules {
         for look in self.timetable.due(fault::now(), room()) {
             self.enter(&look, Cause::Due);
         }
+        self.drop_expired();
+    }
+
+    /// Lets the databases go that were kept long enough.
+    fn drop_expired(&mut self) {
+        let Some(keep) = settings::rollback_keep() else { return };
+        while room() > 0 {
+            let Some((home_id, request)) = self.kept.take_due(fault::now(), keep) else { return };
+            let Ok(text) = serde_json::to_string(&request) else { return };
+            slots::write(|table| {
+                let (_, slot) = table.take(State::Queued)?;
+                slot.describe(home_id, &request, &text);
+                // A job that works on the live database is waited for.
+                slot.patient = true;
+                Some(())
+            });
+        }
     }
 
     /// How long the launcher may sleep, at most `longest`.
@@ -126,7 +147,9 @@ impl Schedules {
         if !self.changed.is_empty() || self.read_all_at <= now {
             pause = pause.min(self.read_at.saturating_duration_since(now));
         }
-        if let Some(next) = self.timetable.next().filter(|_| room() > 0) {
+        let expires = settings::rollback_keep().and_then(|keep| self.kept.next(keep));
+        let next = self.timetable.next().into_iter().chain(expires).min();
+        if let Some(next) = next.filter(|_| room() > 0) {
             // A millisecond more: the latch counts whole ones, and must not wake us before.
             let left = (next - fault::now()).to_std().unwrap_or_default();
             pause = pause.min(left + Duration::from_millis(1));
@@ -173,10 +196,15 @@ impl Schedules {
             Ok(Some(found)) => self.learn(found),
             Ok(None) => {
                 self.unsettled.remove(&id);
-                self.timetable.remove(id);
+                self.forget(id);
             }
             Err(failure) => self.put_off(&[id], failure),
         }
+    }
+
+    fn forget(&mut self, id: u32) {
+        self.timetable.remove(id);
+        self.kept.remove(id);
     }
 
     fn put_off(&mut self, ids: &[u32], failure: Failure) {
@@ -197,6 +225,7 @@ impl Schedules {
                     read.chain(survey.unread.iter().map(|(id, _)| *id)).collect();
                 let gone = self.timetable.databases().into_iter().filter(|id| !known.contains(id));
                 gone.for_each(|id| self.timetable.remove(id));
+                self.kept.retain(|id| known.contains(&id));
                 survey.databases.into_iter().for_each(|found| self.learn(found));
                 survey.failures.into_iter().for_each(log_warning);
                 // What cannot be read now stays as it was known.

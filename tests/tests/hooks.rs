@@ -213,7 +213,7 @@ fn wrong_hooks_are_refused_when_they_are_registered() {
         ("before_lunch", "h", Some("SELECT 1"), "22023", "invalid event: \"before_lunch\""),
         ("BEFORE_BACKUP", "h", Some("SELECT 1"), "22023", "invalid event"),
         ("", "h", Some("SELECT 1"), "22023", "invalid event"),
-        ("after_swap", "h", Some("SELECT 1"), "22023", "invalid event: \"after_swap\""),
+        ("after_swop", "h", Some("SELECT 1"), "22023", "invalid event: \"after_swop\""),
         (BEFORE, "", Some("SELECT 1"), "22023", "invalid name of a hook"),
         (BEFORE, "a\nb", Some("SELECT 1"), "22023", "invalid name of a hook"),
         (BEFORE, &long, Some("SELECT 1"), "22023", "invalid name of a hook"),

@@ -119,7 +119,8 @@ fn the_lines_of_sql_at_the_top_do_what_they_say() {
                FROM backup_history";
     assert_eq!(
         cluster.value("shop", sql),
-        "backup succeeded deleted, backup succeeded available, verify succeeded, prune succeeded"
+        "backup succeeded available, backup succeeded available, verify succeeded, \
+         restore succeeded"
     );
 }
 
@@ -139,6 +140,33 @@ fn the_statements_of_each_section_work() {
         cluster.value("shop", "SELECT string_agg(name, ' ' ORDER BY name) FROM backup_schedules"),
         "hourly nightly"
     );
+}
+
+#[test]
+fn a_live_database_is_replaced_and_swapped_back_as_the_readme_shows() {
+    let cluster = shop();
+    cluster.psql("postgres", "SELECT backup_create(database => 'shop')");
+    cluster.psql("shop", "DROP TABLE orders CASCADE");
+    let blocks = blocks("Replace a live database", "sql");
+    // The ids of the README are those of an older server.
+    let statements = blocks[0].replace("42", "1").replace("43", "2");
+    let (restore, ways_out) = statements.split_once("CALL backup_rollback").expect("it is there");
+    let hooks = blocks[1];
+    cluster.psql("postgres", hooks);
+    cluster.psql("postgres", "CALL backup_hook('after_restore', '2 sessions', NULL)");
+    cluster.psql("postgres", restore);
+    assert_eq!(
+        cluster.value("shop", "SELECT count(channel) || ' ' || count(*) FROM orders"),
+        "0 5000"
+    );
+    let (rollback, accept) = ways_out.split_once('\n').expect("there are two");
+    cluster.psql("postgres", &format!("CALL backup_rollback{rollback}"));
+    let orders = "SELECT to_regclass('orders') IS NULL";
+    assert_eq!(cluster.value("shop", orders), "t");
+    cluster.psql("postgres", &accept.replace('2', "3"));
+    let left =
+        "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ 'shop'";
+    assert_eq!(cluster.value("postgres", left), "shop");
 }
 
 #[test]

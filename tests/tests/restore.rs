@@ -222,6 +222,23 @@ INSERT INTO parted VALUES (1); INSERT INTO indexed VALUES (1);
 CREATE INDEX ON indexed (public.bite_int(i));
 CREATE FUNCTION bite_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM public.bite(1); RETURN NEW; END $$;
+CREATE FUNCTION sneak(int) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF session_user = 'mallory' THEN
+        BEGIN
+            SET SESSION AUTHORIZATION DEFAULT;
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+        BEGIN
+            PERFORM pg_catalog.set_config('role', 'postgres', false);
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+        PERFORM pg_catalog.set_config('search_path', 'mallory', false);
+    END IF;
+    RETURN public.bite($1);
+END $$;
+CREATE TABLE sneaked (i int CHECK (public.sneak(i)));
+INSERT INTO sneaked VALUES (1);
 CREATE TRIGGER biting BEFORE INSERT ON indexed FOR EACH ROW EXECUTE FUNCTION bite_row();
 ALTER TABLE indexed ENABLE ALWAYS TRIGGER biting;
 RESET ROLE;";

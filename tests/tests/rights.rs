@@ -26,8 +26,8 @@ const VIEWER: [&str; 12] = [
     "backup_next_run(text,text,timestamp with time zone,timestamp with time zone)",
     "backup_next_runs(text,text,integer,timestamp with time zone)",
     "backup_progress_rows()",
-    "backup_restore_check(bigint,text,integer,boolean)",
-    "backup_restore_plan(bigint,text,integer,boolean)",
+    "backup_restore_check(bigint,text,text,text[],text[],text,text,integer,boolean,boolean,boolean,boolean)",
+    "backup_restore_plan(bigint,text,text,text[],text[],text,text,integer,boolean,boolean,boolean,boolean)",
     "backup_retention(text)",
 ];
 const OPERATOR: [&str; 11] = [
@@ -43,13 +43,14 @@ const OPERATOR: [&str; 11] = [
     "backup_verify",
     "backup_wait",
 ];
-const RELATIONS: [&str; 6] = [
+const RELATIONS: [&str; 7] = [
     "backup_history",
     "backup_manifest",
     "backup_progress",
     "backup_schedules",
     "backup_hooks",
     "backup_status",
+    "backup_rollback_points",
 ];
 const TABLES: [&str; 4] =
     ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];

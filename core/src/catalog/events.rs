@@ -13,7 +13,7 @@ use crate::host::server::Server;
 /// Something that happened to a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event<'a> {
-    /// started, succeeded, failed, skipped, missed, pruned.
+    /// started, phase, succeeded, failed, skipped, missed, pruned.
     pub event: &'a str,
     pub id: i64,
     pub kind: &'a str,
@@ -21,6 +21,9 @@ pub struct Event<'a> {
     pub status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<&'a str>,
+    /// How far a restore is, for the event `phase`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<&'a str>,
 }
 
 impl Event<'_> {
@@ -71,7 +74,7 @@ mod tests {
     #[test]
     fn an_event_is_small_json_without_what_is_not_known() {
         let (event, kind, database, status) = ("failed", "backup", "sh\"op", "failed");
-        let event = Event { event, id: 7, kind, database, status, schedule: None };
+        let event = Event { event, id: 7, kind, database, status, schedule: None, phase: None };
         let wanted =
             r#"{"event":"failed","id":7,"kind":"backup","database":"sh\"op","status":"failed"}"#;
         assert_eq!(event.payload(), wanted);

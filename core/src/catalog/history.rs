@@ -131,7 +131,7 @@ impl<'a> History<'a> {
         }
         let NewRun { kind, database, schedule, .. } = *run;
         let event = Event::of_status(status);
-        let event = Event { event, id, kind, database, status, schedule };
+        let event = Event { event, id, kind, database, status, schedule, phase: None };
         announce(self.server, self.control, &event).await;
     }
 
@@ -238,7 +238,7 @@ impl<'a> History<'a> {
         let sql = format!(
             "SELECT id, status, file, size_bytes, sha256, \
              CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
-             target_id FROM {} \
+             target_id, target_name, origin IN ('rollback', 'accept', 'expired') FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );
@@ -250,7 +250,11 @@ impl<'a> History<'a> {
             size_bytes: row.get(3),
             sha256: row.get(4),
             schedule: row.get(5),
-            target: row.get(6),
+            target: row.get::<_, Option<u32>>(6).map(|id| Target {
+                id,
+                name: row.get(7),
+                is_kept: row.get(8),
+            }),
         };
         Ok(rows.iter().map(unfinished).collect())
     }
@@ -280,8 +284,17 @@ pub struct Unfinished {
     pub sha256: Option<String>,
     /// The schedule that tries it again, if it does.
     pub schedule: Option<String>,
-    /// Id of the database that a restore was making.
-    pub target: Option<u32>,
+    pub target: Option<Target>,
+}
+
+/// The database that a restore was making, or swapping back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub id: u32,
+    /// The name before it took its place.
+    pub name: Option<String>,
+    /// It was there before, kept by an earlier restore.
+    pub is_kept: bool,
 }
 
 /// The history is where the extension is: when its table is gone, so is the extension.

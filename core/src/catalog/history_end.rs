@@ -93,6 +93,7 @@ impl History<'_> {
             database: row.get(1),
             status,
             schedule: row.get(2),
+            phase: None,
         };
         announce(self.server, self.control, &event).await;
         Ok(())

@@ -102,6 +102,7 @@ impl History<'_> {
                 database: row.get(1),
                 status: row.get(2),
                 schedule: row.get(3),
+                phase: None,
             };
             announce(self.server, self.control, &event).await;
         }

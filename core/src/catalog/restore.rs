@@ -1,7 +1,12 @@
 //! What a restore asks the server before it begins, and of the new database when it is loaded.
 
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::ToSql;
+
+use super::events::{Event, announce};
 use super::history::{History, history_failure};
 use super::qualified;
+use crate::decide::progress::Phase;
 use crate::error::Result;
 
 /// What the server has of what an archive needs: `$1` roles, `$2` tablespaces, `$3` extensions and
@@ -32,6 +37,22 @@ SELECT pg_catalog.jsonb_build_object(
     'prepared', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts
                   WHERE database = $5))";
 
+/// The place of a new database: `$1` its tablespace, `$2` the provider of its collation and `$3` the
+/// locale. One `jsonb`. The operating system spells the encoding of a locale as it likes.
+pub const PLACE: &str = "
+WITH known AS (
+    SELECT c.oid FROM pg_catalog.pg_collation c
+     WHERE c.collprovider::text = $2
+       AND pg_catalog.lower(pg_catalog.replace(coalesce(c.collcollate, c.colliculocale), '-', ''))
+         = pg_catalog.lower(pg_catalog.replace($3, '-', '')))
+SELECT pg_catalog.jsonb_build_object(
+    'tablespace', coalesce((SELECT pg_catalog.pg_tablespace_location(oid)
+                              FROM pg_catalog.pg_tablespace WHERE spcname = $1), ''),
+    'max_wal_size_mb', (SELECT setting::bigint FROM pg_catalog.pg_settings
+                         WHERE name = 'max_wal_size'),
+    'locale_known', EXISTS (SELECT FROM known),
+    'collation_version', (SELECT pg_catalog.pg_collation_actual_version(oid) FROM known LIMIT 1))";
+
 /// A free id for a database: far from those that are given out by themselves.
 pub const FREE_ID: &str = "
 SELECT pg_catalog.min(i)::oid
@@ -47,22 +68,163 @@ SELECT pg_catalog.pg_get_userbyid(a.grantor),
        a.privilege_type, a.is_grantable
   FROM pg_catalog.aclexplode($1::text[]::aclitem[]) a";
 
-/// Name of a database by its id.
-pub const NAME_OF: &str = "SELECT datname FROM pg_catalog.pg_database WHERE oid = $1";
+/// Id of a database by its name.
+pub const DATABASE_ID: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
+
+/// Name of the database with the id `$1`, and whether one is called `$2`.
+pub const NAMES_NOW: &str = "
+SELECT (SELECT datname FROM pg_catalog.pg_database WHERE oid = $1),
+       EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $2)";
+
+/// Ends the sessions of clients in the databases `$1`, and tells how many there are. Workers of
+/// extensions go on (measured: TimescaleDB's do not come back by themselves).
+pub const END_SESSIONS: &str = "
+SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity
+ WHERE datname = ANY ($1) AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+
+/// What keeps a database `$1` from being replaced, and what becomes of it.
+pub const REPLACEABLE: &str = "
+SELECT pg_catalog.jsonb_build_object(
+    'exists', EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1),
+    'template', EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate),
+    'closed', EXISTS (SELECT FROM pg_catalog.pg_database
+                       WHERE datname = $1 AND (NOT datallowconn OR datconnlimit = -2)),
+    'prepared', (SELECT coalesce(pg_catalog.jsonb_agg(gid), '[]')
+                   FROM pg_catalog.pg_prepared_xacts WHERE database = $1),
+    'active_slots', (SELECT coalesce(pg_catalog.jsonb_agg(slot_name), '[]')
+                       FROM pg_catalog.pg_replication_slots WHERE database = $1 AND active),
+    'idle_slots', (SELECT coalesce(pg_catalog.jsonb_agg(slot_name), '[]')
+                     FROM pg_catalog.pg_replication_slots WHERE database = $1 AND NOT active),
+    'subscriptions', (SELECT coalesce(pg_catalog.jsonb_agg(s.subname), '[]')
+                        FROM pg_catalog.pg_subscription s
+                        JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+                       WHERE d.datname = $1 AND s.subenabled),
+    'sessions', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+                  WHERE datname = $1 AND backend_type = 'client backend'
+                    AND application_name NOT LIKE 'pg_backup%'))";
+
+/// Columns of a table by its quoted name.
+pub const COLUMNS: &str = "
+SELECT a.attname::text FROM pg_catalog.pg_attribute a
+ WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+   AND a.attgenerated = '' ORDER BY a.attnum";
+
+/// Names of databases that begin with those that a kept one may have.
+pub const TAKEN_NAMES: &str =
+    "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)";
+
+/// Tables of the extension that belong to the live database, whatever is restored.
+pub const CARRIED: [&str; 4] =
+    ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];
+
+/// Makes rows that were carried from the database `from` those of `to`, which takes its place; ids
+/// of runs go on where they were.
+pub fn adopt(schema: &str, from: u32, to: u32) -> String {
+    let runs = qualified(schema, "backup_runs");
+    format!(
+        "UPDATE {runs} SET home_id = {to} WHERE home_id = {from}; \
+         UPDATE {runs} SET database_id = {to} WHERE database_id = {from}; \
+         SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
+                greatest(1, (SELECT pg_catalog.max(id) FROM {runs})))",
+        super::literal(&runs)
+    )
+}
 
 /// Rows of a table.
 pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))
 }
 
+/// What a restore keeps is its own business: a copy of the database has the row too.
+const KEEPS: &str = "kind = 'restore' AND status = 'succeeded' AND kept IS NOT NULL \
+    AND home_id = (SELECT d.oid FROM pg_catalog.pg_database d \
+                    WHERE d.datname = pg_catalog.current_database())";
+
+/// A database that a restore has replaced and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub restore: i64,
+    /// The live database that has its name now.
+    pub database: String,
+    pub since: DateTime<Utc>,
+}
+
+/// Most databases that are kept at a time and looked after.
+const KEPT_MAX: u32 = 1000;
+
+/// The query for the database that restore `$1` replaced, and the name of the one that it keeps.
+pub fn kept(schema: &str) -> String {
+    let runs = qualified(schema, "backup_runs");
+    format!("SELECT database, kept FROM {runs} WHERE id = $1 AND {KEEPS}")
+}
+
 impl History<'_> {
     /// The id that the new database will have: a crash from now on leaves something to find.
-    pub async fn set_target(&self, id: i64, target: u32) -> Result<()> {
+    pub async fn set_target(
+        &self,
+        id: i64,
+        target: u32,
+        name: &str,
+        kept: Option<&str>,
+    ) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET target_id = $2 WHERE id = $1 AND tableoid = {}",
+            "UPDATE {} SET target_id = $2, target_name = $3, kept = $4 \
+             WHERE id = $1 AND tableoid = {}",
             self.runs, self.table
         );
-        let count = self.server.execute(self.control, &sql, &[&id, &target]).await;
+        let params: [&(dyn ToSql + Sync); 4] = [&id, &target, &name, &kept];
+        let count = self.server.execute(self.control, &sql, &params).await;
+        self.touched(id, count.map_err(history_failure)?)
+    }
+
+    /// The name of the database that restore `id` has kept; None when it keeps none.
+    pub async fn kept(&self, id: i64) -> Result<Option<String>> {
+        let sql = kept(&self.schema);
+        let rows = self.server.rows(self.control, &sql, &[&id]).await.map_err(history_failure)?;
+        Ok(rows.first().and_then(|row| row.get(1)))
+    }
+
+    /// Every database that is kept, oldest first: the restore, what it replaced, and since when.
+    pub async fn all_kept(&self) -> Result<Vec<Kept>> {
+        let sql = format!(
+            "SELECT id, database, coalesce(finished_at, queued_at) FROM {} WHERE {KEEPS} \
+             ORDER BY id LIMIT {KEPT_MAX}",
+            self.runs
+        );
+        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
+        let kept = |row: &tokio_postgres::Row| Kept {
+            restore: row.get(0),
+            database: row.get(1),
+            since: row.get(2),
+        };
+        Ok(rows.iter().map(kept).collect())
+    }
+
+    /// The name that [`History::set_target`] has chosen for the database that is replaced.
+    pub async fn kept_name(&self, id: i64) -> Result<String> {
+        let sql = format!("SELECT coalesce(kept, '') FROM {} WHERE id = $1", self.runs);
+        let row = self.server.one(self.control, &sql, &[&id]).await.map_err(history_failure)?;
+        Ok(row.get(0))
+    }
+
+    /// Tells whoever listens how far a restore is.
+    pub async fn announce_phase(&self, id: i64, database: &str, phase: Phase) {
+        let event = Event {
+            event: "phase",
+            id,
+            kind: "restore",
+            database,
+            status: "running",
+            schedule: None,
+            phase: Some(phase.as_str()),
+        };
+        announce(self.server, self.control, &event).await;
+    }
+
+    /// Notes under which name the replaced database is kept; None when it is no more.
+    pub async fn set_kept(&self, id: i64, kept: Option<&str>) -> Result<()> {
+        let sql = format!("UPDATE {} SET kept = $2 WHERE id = $1", self.runs);
+        let count = self.server.execute(self.control, &sql, &[&id, &kept]).await;
         self.touched(id, count.map_err(history_failure)?)
     }
 }

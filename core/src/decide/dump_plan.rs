@@ -40,6 +40,19 @@ pub fn environment(
     env
 }
 
+/// The same for a tool that writes rows: with the rights of each table's owner and no others.
+pub fn restricted_environment(
+    access: &Access,
+    database: &str,
+    application: &str,
+) -> Vec<(OsString, OsString)> {
+    let mut env = environment(access, database, application);
+    for (_, options) in env.iter_mut().filter(|(name, _)| name == "PGOPTIONS") {
+        *options = format!("{SESSION} -c pg_backup.restricted_copy=on").into();
+    }
+    env
+}
+
 /// The same settings for our own connections (`options` of the startup packet).
 pub fn session_options() -> &'static str {
     SESSION

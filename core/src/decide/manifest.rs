@@ -156,7 +156,7 @@ pub struct TableCount {
 }
 
 /// What one framework says has been applied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Migrations {
     pub framework: String,
     /// `schema.table` that says so.

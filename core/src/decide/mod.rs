@@ -4,6 +4,7 @@
 pub mod archive_spec;
 pub mod backup_options;
 pub mod catch_up;
+pub mod compatibility;
 pub mod copy_rows;
 pub mod due;
 pub mod dump_plan;

@@ -22,6 +22,19 @@ const STAMP_RANGE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 const ENDING: &str = ".zip";
 const PARTIAL_ENDING: &str = ".partial";
 
+/// Bytes of a name in the server (NAMEDATALEN - 1).
+const IDENTIFIER_BYTES: usize = 63;
+
+/// The name of a database with an ending, cut before the ending where it would be too long: the
+/// server would cut the ending.
+pub fn cut_name(name: &str, ending: &str) -> String {
+    let mut room = IDENTIFIER_BYTES.saturating_sub(ending.len()).min(name.len());
+    while !name.is_char_boundary(room) {
+        room -= 1;
+    }
+    format!("{}{ending}", &name[..room])
+}
+
 /// What an archive's name tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveName {

@@ -26,10 +26,11 @@ pub enum Phase {
     Data = 12,
     PostData = 13,
     Opening = 14,
+    Swapping = 15,
 }
 
 impl Phase {
-    const ALL: [Phase; 15] = [
+    const ALL: [Phase; 16] = [
         Phase::Queued,
         Phase::Connecting,
         Phase::Locking,
@@ -45,6 +46,7 @@ impl Phase {
         Phase::Data,
         Phase::PostData,
         Phase::Opening,
+        Phase::Swapping,
     ];
 
     /// The word in SQL.
@@ -65,6 +67,7 @@ impl Phase {
             Phase::Data => "data",
             Phase::PostData => "post-data",
             Phase::Opening => "opening",
+            Phase::Swapping => "swapping",
         }
     }
 

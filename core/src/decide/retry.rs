@@ -28,6 +28,7 @@ pub fn is_transient(class: Class) -> bool {
         | Class::ActiveTransaction
         | Class::InRecovery
         | Class::Concurrent
+        | Class::InUse
         | Class::Io
         | Class::UndefinedFile
         | Class::DuplicateFile

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::{SinkExt, StreamExt};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
@@ -98,6 +99,26 @@ impl Server {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
         self.raced(control, self.client.query_one(sql, params)).await
+    }
+
+    /// Pours what `out` (`COPY … TO STDOUT`) gives in this session into `into` (`COPY … FROM
+    /// STDIN`) of another one.
+    pub async fn pour(
+        &self,
+        control: &dyn Control,
+        out: &str,
+        other: &Server,
+        into: &str,
+    ) -> Result<()> {
+        let poured = async {
+            let mut from = std::pin::pin!(self.client.copy_out(out).await?);
+            let mut to = std::pin::pin!(other.client.copy_in::<_, bytes::Bytes>(into).await?);
+            while let Some(chunk) = from.next().await {
+                to.send(chunk?).await?;
+            }
+            to.finish().await
+        };
+        self.raced(control, poured).await.map(drop)
     }
 
     /// Whether the connection is gone.

@@ -54,6 +54,7 @@ fn class_of(code: &SqlState) -> Class {
         c if *c == SqlState::CRASH_SHUTDOWN => Class::Interrupted,
         c if *c == SqlState::CANNOT_CONNECT_NOW => Class::Interrupted,
         c if *c == SqlState::QUERY_CANCELED => Class::Cancelled,
+        c if *c == SqlState::OBJECT_IN_USE => Class::InUse,
         c if *c == SqlState::UNDEFINED_TABLE => Class::UndefinedObject,
         c if *c == SqlState::INVALID_SCHEMA_NAME => Class::UndefinedObject,
         _ => Class::Statement,

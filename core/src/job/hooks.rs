@@ -7,13 +7,16 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::types::ToSql;
+
 use super::context::Context;
 use super::wait::{last_words, timed};
 use crate::catalog::history::History;
-use crate::catalog::hooks::{SET_FACT, run_hook};
+use crate::catalog::hooks::{ASSERT_AS, RUN_AS, RUNNERS, SET_FACT, run_hook};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
 use crate::error::{Class, Failure, Result};
+use crate::host::control::Control;
 use crate::host::server::Server;
 use crate::host::sql_error::hint_of_class;
 
@@ -23,6 +26,13 @@ pub enum Event {
     BeforeBackup,
     AfterBackup,
     OnFailure,
+    BeforeRestore,
+    /// In the new database, before it takes the place of another one.
+    AfterRestore,
+    /// In the new database, in its place.
+    AfterSwap,
+    /// In the scratch database of a verification: a query that has to give true.
+    Assert,
 }
 
 impl Event {
@@ -32,6 +42,10 @@ impl Event {
             Event::BeforeBackup => "before_backup",
             Event::AfterBackup => "after_backup",
             Event::OnFailure => "on_failure",
+            Event::BeforeRestore => "before_restore",
+            Event::AfterRestore => "after_restore",
+            Event::AfterSwap => "after_swap",
+            Event::Assert => "assert",
         }
     }
 }
@@ -42,15 +56,20 @@ pub struct Facts(Vec<(&'static str, String)>);
 
 impl Facts {
     /// The facts of a run that begins.
-    pub fn new(id: i64, backup: &Backup) -> Facts {
+    pub fn new(id: i64, kind: &str, database: &str) -> Facts {
         Facts(vec![
             ("id", id.to_string()),
-            ("kind", "backup".to_owned()),
-            ("database", backup.database.clone()),
-            ("origin", backup.origin.clone()),
-            ("schedule", backup.schedule.clone().unwrap_or_default()),
-            ("comment", backup.comment.clone().unwrap_or_default()),
+            ("kind", kind.to_owned()),
+            ("database", database.to_owned()),
         ])
+    }
+
+    /// Those of a backup.
+    pub fn of_backup(id: i64, backup: &Backup) -> Facts {
+        Facts::new(id, "backup", &backup.database)
+            .with("origin", backup.origin.clone())
+            .with("schedule", backup.schedule.clone().unwrap_or_default())
+            .with("comment", backup.comment.clone().unwrap_or_default())
     }
 
     /// The same with one more.
@@ -61,8 +80,8 @@ impl Facts {
     }
 }
 
-/// Runs the hooks of an event by their names. Errors: the first one that failed, class `Hook`;
-/// those after it are not run.
+/// Runs the hooks of an event by their names, in the home database. Errors: the first one that
+/// failed, class `Hook`; those after it are not run.
 pub async fn run(
     context: &Context<'_>,
     home: &Home,
@@ -71,43 +90,87 @@ pub async fn run(
     facts: &Facts,
 ) -> Result<()> {
     for name in history.hooks(event.as_str()).await? {
-        context.control.report(&Progress {
-            phase: Phase::Hooks,
-            relation: name.clone(),
-            ..Progress::default()
+        show(context, &name);
+        let call = Call { database: &home.database, event, facts };
+        let ran = one(context, history, &call, async |server, limited| {
+            let sql = run_hook(&home.schema);
+            server.rows(limited, &sql, &[&event.as_str(), &name]).await.map(drop)
         });
-        one(context, home, history, event, &name, facts).await.map_err(|failure| {
-            // What a hook raises must not look like a cancel or a shutdown of the job.
-            match context.control.proceed() {
-                Err(stopped) if stopped.class == failure.class => stopped,
-                _ => failed(event, &name, &failure),
-            }
-        })?;
+        ran.await.map_err(|failure| told(context, event, &name, &failure))?;
     }
     Ok(())
 }
 
-async fn one(
+/// The same in another database, in which the extension need not be: the hooks are those of the
+/// home database all the same.
+pub async fn run_in(
     context: &Context<'_>,
-    home: &Home,
     history: &History<'_>,
     event: Event,
-    name: &str,
     facts: &Facts,
+    database: &str,
+) -> Result<()> {
+    for hook in history.whole_hooks(event.as_str()).await? {
+        show(context, &hook.name);
+        let call = Call { database, event, facts };
+        let ran = one(context, history, &call, async |server, limited| {
+            server.batch(limited, RUNNERS).await?;
+            let params: [&(dyn ToSql + Sync); 3] = [&hook.role_id, &hook.role, &hook.sql];
+            if event != Event::Assert {
+                return server.rows(limited, RUN_AS, &params).await.map(drop);
+            }
+            let row = server.one(limited, ASSERT_AS, &params).await?;
+            if row.get::<_, Option<bool>>(0) == Some(true) { Ok(()) } else { Err(not_true()) }
+        });
+        let ran = if hook.same_role { ran.await } else { Err(role_is_gone(&hook.role)) };
+        ran.map_err(|failure| told(context, event, &hook.name, &failure))?;
+    }
+    Ok(())
+}
+
+fn show(context: &Context<'_>, name: &str) {
+    context.control.report(&Progress {
+        phase: Phase::Hooks,
+        relation: name.to_owned(),
+        ..Progress::default()
+    });
+}
+
+/// What a hook raises must not look like a cancel or a shutdown of the job.
+fn told(context: &Context<'_>, event: Event, name: &str, failure: &Failure) -> Failure {
+    match context.control.proceed() {
+        Err(stopped) if stopped.class == failure.class => stopped,
+        _ => failed(event, name, failure),
+    }
+}
+
+/// One hook at one event.
+struct Call<'a> {
+    database: &'a str,
+    event: Event,
+    facts: &'a Facts,
+}
+
+/// Gives a hook its session, transaction, time and facts.
+async fn one(
+    context: &Context<'_>,
+    history: &History<'_>,
+    call: &Call<'_>,
+    hook: impl AsyncFnOnce(&Server, &dyn Control) -> Result<()>,
 ) -> Result<()> {
     let limit = context.settings.hook_timeout;
     let limited = timed(context.control, limit, "pg_backup.hook_timeout");
     let access = &context.settings.access;
-    let server = Server::connect(access, &limited, &home.database, "pg_backup hook").await?;
+    let server = Server::connect(access, &limited, call.database, "pg_backup hook").await?;
     server.batch(&limited, &format!("SET statement_timeout = {}; BEGIN", millis(limit))).await?;
-    for (fact, value) in &facts.0 {
+    for (fact, value) in &call.facts.0 {
         let value = value.replace('\0', "");
         server.rows(&limited, SET_FACT, &[&format!("backup_run.{fact}"), &value]).await?;
     }
-    server.rows(&limited, SET_FACT, &[&"backup_run.event", &event.as_str()]).await?;
+    server.rows(&limited, SET_FACT, &[&"backup_run.event", &call.event.as_str()]).await?;
     let began = Instant::now();
     let ran = async {
-        server.rows(&limited, &run_hook(&home.schema), &[&event.as_str(), &name]).await?;
+        hook(&server, &limited).await?;
         server.batch(&limited, "COMMIT").await
     };
     let ran = ran.await;
@@ -118,6 +181,22 @@ async fn one(
         let _ = history.server.rows(&control, end, &[&server.pid]).await;
     }
     ran.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))
+}
+
+fn not_true() -> Failure {
+    Failure::new(Class::Hook, "the restored database does not fulfil it")
+        .detail("Its first column in its first row is not the boolean true.")
+        .hint("The archive is whole; what is in it is not what this hook asks for.")
+}
+
+/// The role that registered a hook is not there any more.
+pub fn role_is_gone(role: &str) -> Failure {
+    Failure::new(
+        Class::InsufficientPrivilege,
+        format!("role \"{role}\", which registered the hook, is not there any more"),
+    )
+    .detail("A role that was made anew under the same name does not inherit its hooks.")
+    .hint("Register the hook again with CALL backup_hook(…).")
 }
 
 /// An error of the hook's own SQL: hints for statements of ours are none for it.

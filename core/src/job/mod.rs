@@ -8,6 +8,7 @@ pub mod decode;
 pub mod decoding;
 pub mod delete;
 pub mod hooks;
+pub mod migrations;
 pub mod prune;
 pub mod recovery;
 pub mod restore;
@@ -82,6 +83,7 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Backup(backup) => backup::run(context, &request.home, backup).await,
         Task::Scheduled(scheduled) => scheduled::run(context, &request.home, scheduled).await,
         Task::Restore(restore) => restore::run(context, &request.home, restore).await,
+        Task::Rollback(rollback) => restore::rollback(context, &request.home, rollback).await,
         Task::RestoreCheck(restore) => restore::check(context, &request.home, restore).await,
         Task::Prune(prune) => prune::run(context, &request.home, prune).await,
         Task::Verify(verify) => verify::run(context, &request.home, verify).await,

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::settle::{LAUNCHER_LOCK_TIME, settle};
 use crate::catalog::history::History;
 use crate::catalog::recovery::{DATABASES, EXTENSION, FINGERPRINT, NAMES};
+use crate::catalog::restore::Kept;
 use crate::decide::request;
 use crate::decide::schedule_entry::Entry;
 use crate::decide::timetable::Home;
@@ -28,6 +29,8 @@ pub struct Found {
     pub id: u32,
     pub home: Home,
     pub entries: Vec<Entry>,
+    /// Databases that its restores have kept.
+    pub kept: Vec<Kept>,
     /// What could not be done or read in it.
     pub failures: Vec<Failure>,
 }
@@ -149,8 +152,9 @@ pub async fn database(
             Err(failure) => failures.push(failure),
         }
     }
+    let kept = history.all_kept().await?;
     let home = Home { database: name.to_owned(), schema };
-    Ok(Some(Found { id, home, entries, failures }))
+    Ok(Some(Found { id, home, entries, kept, failures }))
 }
 
 /// Removes partial files and work directories that no living process holds.

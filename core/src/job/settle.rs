@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
+use super::restore::Leftover;
 use super::wait::{joined, last_words};
 use crate::catalog::history::{History, NewRun, Unfinished};
 use crate::decide::request::{Home, Task};
@@ -160,8 +161,15 @@ pub async fn settle(
             }
             continue;
         }
-        if let Some(target) = run.target {
-            super::restore::remove_leftover(history.server, history.control, target).await?;
+        if let Some(target) = &run.target {
+            match super::restore::leftover(history, target).await? {
+                Leftover::SwappedIn => {
+                    history.done(run.id).await?;
+                    continue;
+                }
+                Leftover::Here => continue,
+                Leftover::Gone => {}
+            }
         }
         history.ended(run.id, "interrupted", &interrupted()).await?;
         if let Some(schedule) = &run.schedule {

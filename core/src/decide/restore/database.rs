@@ -1,7 +1,7 @@
 //! The new database: `CREATE DATABASE` with everything that cannot be changed later, and the
 //! statements for the rest (owner, comment, limits, settings), from the manifest.
 
-use crate::catalog::ident;
+use crate::catalog::{ident, literal};
 use crate::decide::manifest::{Database, Setting};
 
 /// `CREATE DATABASE`, with a connection limit of 0 until all is done: superusers may connect,
@@ -36,11 +36,17 @@ pub fn properties(target: &str, database: &Database) -> Vec<String> {
         statements.push(format!("COMMENT ON DATABASE {name} IS {}", literal(comment)));
     }
     statements.extend(database.settings.iter().filter_map(|setting| set(&name, setting)));
-    statements.push(format!(
-        "ALTER DATABASE {name} WITH IS_TEMPLATE {} CONNECTION LIMIT {}",
-        database.is_template, database.connection_limit
-    ));
     statements
+}
+
+/// What comes last: from here on clients may connect.
+pub fn open(target: &str, database: &Database) -> String {
+    format!(
+        "ALTER DATABASE {} WITH IS_TEMPLATE {} CONNECTION LIMIT {}",
+        ident(target),
+        database.is_template,
+        database.connection_limit
+    )
 }
 
 /// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET`.
@@ -95,16 +101,6 @@ fn split_names(list: &str) -> Vec<String> {
     }
     names.push(if quoted { name } else { name.trim().to_owned() });
     names
-}
-
-/// A text as a literal, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
 }
 
 #[cfg(test)]
@@ -167,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_connections_is_lifted_last() {
+    fn the_limit_of_connections_is_not_among_the_properties() {
         let statements = properties("d", &database());
-        assert_eq!(statements[0], "ALTER DATABASE \"d\" OWNER TO \"bo\"\"ss\"");
-        let last = statements.last().unwrap();
+        assert_eq!(statements, ["ALTER DATABASE \"d\" OWNER TO \"bo\"\"ss\""]);
+        let last = open("d", &database());
         assert_eq!(last, "ALTER DATABASE \"d\" WITH IS_TEMPLATE false CONNECTION LIMIT -1");
     }
 }

@@ -4,11 +4,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::database::{create, properties};
+use super::database::{create, open, properties};
 use super::plan::{Load, Section, pg_restore, psql};
+use crate::catalog::ident;
+use crate::catalog::restore::CARRIED;
 use crate::decide::archive_spec::{DIRECTORY, payload_member};
 use crate::decide::manifest::Manifest;
-use crate::decide::request::Restore;
+use crate::decide::request::{Restore, Safety};
 
 /// One step: what it does, and the command that does it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,27 +19,93 @@ pub struct Step {
     pub command: String,
 }
 
+/// The name of a database that the job chooses, because it will not keep it.
+const STAGING: &str = "…_restoring_<run>";
+
 /// All steps, in order. Nothing secret is in them.
 pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
-    let mut steps = vec![
-        step("check", format!("SELECT * FROM backup_restore_check({})", restore.backup)),
-        step(
-            "create the database",
-            create(&restore.target, 0, &manifest.facts.database).replace(" OID = 0", ""),
-        ),
-    ];
+    let target = match restore.target.as_str() {
+        "" => STAGING.to_owned(),
+        target => target.to_owned(),
+    };
+    let restore = &Restore { target, ..restore.clone() };
+    let database = &manifest.facts.database;
+    let mut steps =
+        vec![step("check", check(restore)), step("run the hooks", hook("before_restore"))];
+    if let Some(backup) = &restore.safety_backup {
+        let name = backup.database.replace('\'', "''");
+        let command = format!("SELECT backup_create(database => '{name}')");
+        steps.push(step("make a backup of what is replaced", command));
+    }
+    let sql = create(&restore.target, 0, database).replace(" OID = 0", "");
+    steps.push(step("create the database, closed to clients", sql));
     steps.extend(load(manifest, restore, archive));
     for table in &manifest.tables {
         let sql = crate::catalog::restore::count(&table.schema, &table.name);
         steps.push(step(&format!("expect {} rows", table.rows), sql));
     }
     steps.push(step("gather statistics", "ANALYZE".to_owned()));
-    for command in properties(&restore.target, &manifest.facts.database) {
+    steps.push(step("run the hooks in the new database", hook("after_restore")));
+    for command in properties(&restore.target, database) {
         steps.push(step("set what the database was", command));
     }
-    if let Some(acl) = &manifest.facts.database.acl {
+    if let Some(acl) = &database.acl {
         steps.push(step("give the privileges", format!("GRANT … as in {{{}}}", acl.join(","))));
     }
+    match &restore.replace {
+        Some(live) => steps.extend(swap(manifest, restore, live)),
+        None => steps.push(step("let clients in", open(&restore.target, database))),
+    }
+    steps
+}
+
+fn check(restore: &Restore) -> String {
+    let replace = restore.replace.as_ref();
+    let replace = replace.map(|live| format!(", replace => '{}'", live.replace('\'', "''")));
+    let (backup, replace) = (restore.backup, replace.unwrap_or_default());
+    format!("SELECT * FROM backup_restore_check({backup}{replace})")
+}
+
+fn hook(event: &str) -> String {
+    format!("SELECT name, sql FROM backup_hooks WHERE event = '{event}'")
+}
+
+fn swap(manifest: &Manifest, restore: &Restore, live: &str) -> Vec<Step> {
+    let kept = format!("{live}_before_<run>");
+    let mut steps = vec![
+        step(
+            "carry history, schedules and hooks over",
+            format!(
+                "COPY {} from {} to {}",
+                CARRIED.join(", "),
+                ident(live),
+                ident(&restore.target)
+            ),
+        ),
+        step(
+            "end the sessions of clients in it",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE …".to_owned(),
+        ),
+        step(
+            "swap, in one transaction",
+            format!(
+                "BEGIN; ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {staging} RENAME TO \
+                 {live}; ALTER DATABASE {kept} WITH ALLOW_CONNECTIONS false; {open}; COMMIT",
+                live = ident(live),
+                kept = ident(&kept),
+                staging = ident(&restore.target),
+                open = open(live, &manifest.facts.database)
+            ),
+        ),
+        step("run the hooks in its place", hook("after_swap")),
+    ];
+    steps.push(match restore.safety {
+        Safety::None => step("drop what was replaced", format!("DROP DATABASE {}", ident(&kept))),
+        Safety::Keep | Safety::Dump => step(
+            "keep what was replaced, until pg_backup.rollback_keep is over",
+            "CALL backup_rollback(<run>) swaps back, CALL backup_accept(<run>) drops it".to_owned(),
+        ),
+    });
     steps
 }
 

@@ -79,7 +79,7 @@ pub async fn begun(
     let started = Utc::now();
     let published = Cell::new(false);
     let work = Work { context, backup, history, id, started, published };
-    let facts = hooks::Facts::new(id, backup);
+    let facts = hooks::Facts::of_backup(id, backup);
     let before = hooks::run(context, home, history, hooks::Event::BeforeBackup, &facts).await;
     let made = match before {
         Ok(()) => steps(&work).await,

@@ -14,12 +14,8 @@ use crate::error::{Class, Failure, Result};
 use crate::host::archive::reader::Archive;
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
-use crate::host::space::free_bytes;
 use crate::job::context::Context;
 use crate::job::tools::version;
-
-/// A database is taken to need this much more than it had: WAL and sorting while it is loaded.
-const SPACE_PERCENT: u64 = 125;
 
 /// What the server says.
 #[derive(Debug, Deserialize)]
@@ -36,7 +32,7 @@ struct Readiness {
 
 /// `backup_restore_check()`.
 pub async fn run(context: &Context<'_>, home: &Home, restore: &Restore) -> Result<Report> {
-    super::phase(context, crate::decide::progress::Phase::Checking);
+    super::show(context, crate::decide::progress::Phase::Checking);
     let access = &context.settings.access;
     let control = context.control;
     let session = Server::connect(access, control, &home.database, "pg_backup job").await?;
@@ -104,6 +100,9 @@ async fn look(
     rows.push(tool(context, manifest).await);
     rows.push(superuser(&ready));
     rows.push(target(restore, &ready));
+    if let Some(live) = &restore.replace {
+        rows.extend(super::replaceable::rows(context, restore, manifest, live).await?);
+    }
     rows.push(names(
         "roles",
         "role",
@@ -127,8 +126,8 @@ async fn look(
     ));
     rows.push(versions(&ready));
     rows.push(timescaledb(manifest));
-    rows.push(space(context, manifest)?);
-    rows.push(origin(manifest, &ready));
+    rows.extend(super::place::rows(context, server, manifest).await?);
+    rows.push(origin(restore, manifest, &ready));
     rows.push(subscriptions(manifest));
     Ok((rows, Some(opened)))
 }
@@ -250,6 +249,9 @@ fn superuser(ready: &Readiness) -> ReportRow {
 
 fn target(restore: &Restore, ready: &Readiness) -> ReportRow {
     let name = &restore.target;
+    if name.is_empty() {
+        return ReportRow::ok("target", "a new database that will not keep its name");
+    }
     match ready.target_exists {
         true => ReportRow::new(
             "target",
@@ -298,33 +300,24 @@ fn timescaledb(manifest: &Manifest) -> ReportRow {
     }
 }
 
-fn space(context: &Context<'_>, manifest: &Manifest) -> Result<ReportRow> {
-    let settings = context.settings;
-    let free = free_bytes(&settings.data_directory)?;
-    let size = u64::try_from(manifest.facts.database.size_bytes).unwrap_or(0);
-    let needed = size / 100 * SPACE_PERCENT + settings.min_free_space;
-    let mib = |bytes: u64| bytes >> 20;
-    let detail = format!(
-        "{} MiB free for the data, about {} MiB needed with the reserve",
-        mib(free),
-        mib(needed)
-    );
-    Ok(match free < needed {
-        true => {
-            ReportRow::new("space", "blocker", detail, "Free space on the data directory's disk.")
-        }
-        false => ReportRow::ok("space", detail),
-    })
-}
-
-fn origin(manifest: &Manifest, ready: &Readiness) -> ReportRow {
-    match manifest.facts.server.system_identifier == ready.system_identifier {
-        true => ReportRow::ok("origin", "made on this server"),
-        false => ReportRow::new(
+fn origin(restore: &Restore, manifest: &Manifest, ready: &Readiness) -> ReportRow {
+    if manifest.facts.server.system_identifier == ready.system_identifier {
+        return ReportRow::ok("origin", "made on this server");
+    }
+    let detail = format!("made on another server (host \"{}\")", manifest.facts.server.host);
+    match restore.allow_foreign {
+        true => ReportRow::new(
             "origin",
             "warning",
-            format!("made on another server (host \"{}\")", manifest.facts.server.host),
+            detail,
             "Its objects belong to the roles of the same names here.",
+        ),
+        false => ReportRow::new(
+            "origin",
+            "blocker",
+            detail,
+            "Its functions and extensions run here with a superuser's rights. If you trust where \
+             it comes from: allow_foreign => true.",
         ),
     }
 }

@@ -51,7 +51,7 @@ pub fn reader(path: &Path, member: &Payload) -> Result<Box<dyn Read + Send>> {
 
 /// Unpacks the payload into a private directory beside the archives.
 pub async fn unpack(work: &mut Work<'_>) -> Result<Unpacked> {
-    super::phase(work.context, Phase::Extracting);
+    work.phase(Phase::Extracting).await;
     let settings = work.context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let safe = safe_name(&work.restore.target);

@@ -1,5 +1,6 @@
 //! Loads the dump: pg_restore once for each section, or psql for a plain dump; then counts.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::process::ChildStdin;
 use std::sync::Arc;
@@ -7,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Work, extract, session_in_target};
+use super::{Work, extract};
 use crate::catalog::restore::count;
-use crate::decide::dump_plan::environment;
+use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
+use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
 use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
 use crate::host::threads;
@@ -45,7 +47,10 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
             source: unpacked.map(|unpacked| unpacked.path.as_path()),
         };
         let restore = client(work, "pg_restore", pg_restore(&work.restore.target, &load));
-        let restore = Tool { stdout: Stdout::Null, ..restore };
+        let mut restore = Tool { stdout: Stdout::Null, ..restore };
+        if section == Section::Data && !work.restore.trusted {
+            restore.envs = envs(work, restricted_environment);
+        }
         match unpacked {
             None => fed(work, restore, phase_of(section)).await?,
             Some(_) => alone(work, &restore, phase_of(section)).await?,
@@ -73,15 +78,19 @@ fn point(section: Section) -> &'static str {
 
 /// A tool that connects to the new database.
 fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
+    tool(work.context, name, args, envs(work, environment))
+}
+
+type Envs = Vec<(OsString, OsString)>;
+
+fn envs(work: &Work<'_>, make: impl Fn(&Access, &str, &str) -> Envs) -> Envs {
     let application = format!("pg_backup restore {}", work.id);
-    let access = &work.context.settings.access;
-    let envs = environment(access, &work.restore.target, &application);
-    tool(work.context, name, args, envs)
+    make(&work.context.settings.access, &work.restore.target, &application)
 }
 
 /// Runs a tool that reads the dump by itself.
 async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
-    super::phase(work.context, phase);
+    work.phase(phase).await;
     let mut child = Child::spawn(tool, work.context.harden)?;
     let outcome = until(work.context.control, || child.try_wait()).await?;
     judged(outcome, phase)
@@ -150,9 +159,9 @@ fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
 
 /// Counts the rows of every table against the manifest, and gathers statistics.
 pub async fn compare(work: &Work<'_>) -> Result<()> {
-    super::phase(work.context, Phase::Verifying);
+    work.phase(Phase::Verifying).await;
     let control = work.context.control;
-    let session = session_in_target(work).await?;
+    let session = work.session_in_target().await?;
     let mut wrong = Vec::new();
     for table in &work.manifest.tables {
         let sql = count(&table.schema, &table.name);

@@ -1,4 +1,5 @@
-//! A restore: from an archive to a database that did not exist before.
+//! A restore: from an archive to a database that did not exist before; which then stays beside the
+//! live one, takes its place, or gives it some tables.
 //!
 //! Nothing that is there already is touched: the database is new, closed to clients until it is
 //! whole, and gone again when anything fails. Its id is in the row before it exists, so that what
@@ -6,27 +7,37 @@
 
 mod check;
 mod extract;
+mod leftover;
 mod load;
+mod place;
 mod properties;
+mod rehearse;
+mod replaceable;
+mod rollback;
+mod swap;
 
 pub use check::run as check;
+pub use leftover::{Leftover, leftover};
+pub use rehearse::rehearse;
+pub use rollback::{none_kept, run as rollback};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::Context;
+use super::hooks::{self, Event, Facts};
 use super::wait::{deadline, last_words};
-use super::{Report, ReportRow};
+use super::{Report, backup, settle};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
-use crate::catalog::restore::{FREE_ID, NAME_OF};
+use crate::catalog::restore::FREE_ID;
 use crate::decide::manifest::Manifest;
+use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
-use crate::decide::request::{Home, Restore, Verify};
+use crate::decide::request::{Backup, Home, Restore, Safety};
 use crate::decide::restore::{database, plan};
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Archive;
-use crate::host::control::Control;
 use crate::host::server::Server;
 
 /// How long the database of a restore that failed may take to go.
@@ -35,9 +46,12 @@ const DROP_TIME: Duration = Duration::from_secs(30);
 /// What every step works with.
 struct Work<'a> {
     context: &'a Context<'a>,
+    history: &'a History<'a>,
     restore: &'a Restore,
     id: i64,
-    /// A session in the database for what belongs to no database in particular.
+    /// Id of the new database.
+    target: u32,
+    /// A session in a database that is neither the new one nor the one that it replaces.
     server: Server,
     archive: Archive,
     manifest: Manifest,
@@ -53,116 +67,215 @@ pub async fn run(context: &Context<'_>, home: &Home, restore: &Restore) -> Resul
     let stored = history.archive(restore.backup).await?;
     let new = NewRun {
         kind: "restore",
-        database: &restore.target,
+        database: restore.database(),
         origin: "manual",
-        schedule: None,
-        comment: None,
+        comment: Some(&format!("backup {}", restore.backup)),
         subject: Some(restore.backup),
+        ..NewRun::default()
     };
     let id = history.begin(home, &new, "running").await?;
     control.started(id);
-    match steps(context, &history, id, restore, &stored).await {
-        Ok(()) => {
-            history.with_control(&last_words(control, super::settle::LAST_WORDS)).done(id).await?;
-            Ok(Report { id, ..Report::default() })
+    let restore = &placed(restore, id);
+    let facts = facts(id, restore);
+    match steps(context, home, &history, id, restore, &stored, &facts).await {
+        Ok(()) => ended(context, home, &history, restore, id, &facts).await,
+        Err(failure) => {
+            let failure = settle::record(context, home, &history, id, failure).await;
+            on_failure(context, home, id, &facts, &failure).await;
+            Err(failure)
         }
-        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
     }
+}
+
+/// A database that will not keep its name gets one that tells the run.
+fn placed(restore: &Restore, id: i64) -> Restore {
+    let target = match restore.target.as_str() {
+        "" => cut_name(restore.database(), &format!("_restoring_{id}")),
+        target => target.to_owned(),
+    };
+    Restore { target, ..restore.clone() }
+}
+
+/// What hooks can read of it.
+fn facts(id: i64, restore: &Restore) -> Facts {
+    Facts::new(id, "restore", restore.database())
+        .with("origin", "manual")
+        .with("backup", restore.backup.to_string())
+        .with("staging", restore.target.clone())
 }
 
 /// The steps. What fails after the database was made takes it away again.
 async fn steps(
     context: &Context<'_>,
+    home: &Home,
     history: &History<'_>,
     id: i64,
     restore: &Restore,
     stored: &StoredArchive,
+    facts: &Facts,
 ) -> Result<()> {
-    let mut work = prepared(context, history, id, restore, stored).await?;
-    match filled(&mut work).await {
-        Ok(()) => Ok(()),
-        Err(failure) => Err(undone(&work, failure).await),
+    let mut work = checked(context, history, id, restore, stored).await?;
+    hooks::run(context, home, history, Event::BeforeRestore, facts).await?;
+    if let Some(backup) = &restore.safety_backup {
+        safety(context, home, backup, id).await?;
+    }
+    create(&mut work).await?;
+    let done = async {
+        filled(&mut work).await?;
+        announce(context, history, id, restore, Phase::Hooks).await;
+        let staging = &restore.target;
+        hooks::run_in(context, history, Event::AfterRestore, facts, staging).await?;
+        work.phase(Phase::Opening).await;
+        properties::apply(&work).await?;
+        match &restore.replace {
+            Some(live) => swap::swap_in(&work, live).await,
+            None => Ok(()),
+        }
+    };
+    let done = done.await;
+    match done {
+        Err(failure) if !leftover::is_in_place(&work).await => Err(undone(&work, failure).await),
+        // The word that the names are changed was lost, the names are not.
+        _ => Ok(()),
     }
 }
 
-/// Checks everything, and makes the empty database.
-async fn prepared<'a>(
-    context: &'a Context<'a>,
+/// An archive of the database before it is replaced. It is a run of its own.
+async fn safety(context: &Context<'_>, home: &Home, backup: &Backup, id: i64) -> Result<()> {
+    let home = Home { id: 0, ..home.clone() };
+    let backup = Backup { comment: Some(format!("before restore {id}")), ..backup.clone() };
+    let made = backup::run(context, &home, &backup).await;
+    made.map(drop).map_err(|failure| Failure {
+        message: format!("the backup before the restore failed: {}", failure.message),
+        ..failure
+    })
+}
+
+/// Tells the row of a restore that succeeded, and does what comes after: through new sessions
+/// where the home database is the one that was replaced.
+async fn ended(
+    context: &Context<'_>,
+    home: &Home,
     history: &History<'_>,
+    restore: &Restore,
+    id: i64,
+    facts: &Facts,
+) -> Result<Report> {
+    let control = last_words(context.control, settle::LAST_WORDS);
+    let mut report = Report { id, ..Report::default() };
+    let Some(live) = restore.replace.as_deref() else {
+        history.with_control(&control).done(id).await?;
+        return Ok(report);
+    };
+    let access = &context.settings.access;
+    let told = async {
+        let server = Server::connect(access, &control, &home.database, "pg_backup job").await?;
+        let history = History::open(&server, &control, home).await?;
+        let warned = after_swap(context, &history, live, facts).await;
+        if let Some(warning) = &warned {
+            let text = format!("{}: {}", warning.message, warning.detail);
+            history.warn(id, &[text]).await?;
+        }
+        history.done(id).await?;
+        if restore.safety == Safety::None {
+            rollback::drop_kept(context, &history, id).await?;
+        }
+        Ok::<_, Failure>(warned)
+    };
+    let told = told.await.inspect_err(|_| context.control.unrecorded())?;
+    report.warnings.extend(told);
+    Ok(report)
+}
+
+/// Hooks after the swap: what goes wrong in them is a warning, the database is in its place.
+async fn after_swap(
+    context: &Context<'_>,
+    history: &History<'_>,
+    live: &str,
+    facts: &Facts,
+) -> Option<Failure> {
+    hooks::run_in(context, history, Event::AfterSwap, facts, live).await.err()
+}
+
+/// Hooks after a failure. One that was asked for by a shutdown leaves no time for them.
+async fn on_failure(context: &Context<'_>, home: &Home, id: i64, facts: &Facts, failure: &Failure) {
+    if matches!(failure.class, Class::Interrupted | Class::Cancelled) {
+        return;
+    }
+    let facts = facts.clone().with("status", "failed").with("error", failure.message.clone());
+    let unlimited = super::wait::patient(context.control);
+    let context = &Context { control: &unlimited, ..*context };
+    let ran = async {
+        let access = &context.settings.access;
+        let name = "pg_backup job";
+        let server = Server::connect(access, context.control, &home.database, name).await?;
+        let history = History::open(&server, context.control, home).await?;
+        match hooks::run(context, home, &history, Event::OnFailure, &facts).await {
+            Ok(()) => Ok(()),
+            Err(hook) => history.warn(id, &[format!("{}: {}", hook.message, hook.detail)]).await,
+        }
+    };
+    // When the row cannot be told, there is nobody else to tell.
+    let _ = ran.await;
+}
+
+/// Looks whether everything is there, and refuses before anything is made.
+async fn checked<'a>(
+    context: &'a Context<'a>,
+    history: &'a History<'a>,
     id: i64,
     restore: &'a Restore,
     stored: &StoredArchive,
 ) -> Result<Work<'a>> {
-    phase(context, Phase::Checking);
-    let access = &context.settings.access;
-    let connect = &access.connect_database;
-    let server = Server::connect(access, context.control, connect, "pg_backup job").await?;
+    announce(context, history, id, restore, Phase::Checking).await;
+    let server = outside(context, restore).await?;
     let (archive, manifest) = check::passed(context, &server, restore, stored).await?;
     let target = server.one(context.control, FREE_ID, &[]).await?.get(0);
-    history.set_target(id, target).await?;
+    Ok(Work { context, history, restore, id, target, server, archive, manifest })
+}
+
+/// Makes the empty database.
+async fn create(work: &mut Work<'_>) -> Result<()> {
+    let Work { context, history, restore, id, target, server, manifest, .. } = work;
+    let (id, target) = (*id, *target);
+    let kept = match restore.replace.as_deref() {
+        Some(live) => Some(swap::free_kept_name(context, server, live, id).await?),
+        None => None,
+    };
+    history.set_target(id, target, &restore.target, kept.as_deref()).await?;
     fault::point("before_create");
-    phase(context, Phase::Creating);
+    announce(context, history, id, restore, Phase::Creating).await;
     let sql = database::create(&restore.target, target, &manifest.facts.database);
     if let Err(failure) = server.batch(context.control, &sql).await {
         // A cancel may have come when it was there already.
         let control = last_words(context.control, DROP_TIME);
-        let _ = remove_leftover(&server, &control, target).await;
+        let _ = leftover::remove(server, &control, target).await;
         return Err(failure);
     }
     fault::point("after_create");
-    Ok(Work { context, restore, id, server, archive, manifest })
+    Ok(())
 }
 
-/// Fills the new database and opens it.
+/// Fills the new database and compares it with the manifest.
 async fn filled(work: &mut Work<'_>) -> Result<()> {
     load::load(work).await?;
     fault::point("loaded");
-    load::compare(work).await?;
-    properties::apply(work).await
-}
-
-/// Restores into a scratch database that is dropped again: what can be restored once can be
-/// restored. Gives what was found. Errors: `Damaged` when rows differ from the manifest, else why
-/// it could not be tried.
-pub async fn rehearse(
-    context: &Context<'_>,
-    history: &History<'_>,
-    id: i64,
-    verify: &Verify,
-    stored: &StoredArchive,
-) -> Result<ReportRow> {
-    let target = format!("pg_backup_verify_{id}");
-    let restore =
-        Restore { backup: verify.backup, target, jobs: 1, trusted: false, limits: verify.limits };
-    let began = Instant::now();
-    let mut work = prepared(context, history, id, &restore, stored).await?;
-    let done = async {
-        load::load(&mut work).await?;
-        load::compare(&work).await
-    };
-    let done = done.await;
-    let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
-    let control = last_words(context.control, DROP_TIME);
-    let dropped = work.server.batch(&control, &plan::drop_database(&restore.target)).await;
-    done?;
-    dropped?;
-    let seconds = began.elapsed().as_secs_f32();
-    let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
-    Ok(ReportRow::ok("restore", detail))
-}
-
-/// Removes the database that a restore was making when it died, if it is there.
-pub async fn remove_leftover(server: &Server, control: &dyn Control, target: u32) -> Result<()> {
-    let rows = server.rows(control, NAME_OF, &[&target]).await?;
-    let Some(row) = rows.first() else { return Ok(()) };
-    server.batch(control, &plan::drop_database(row.get(0))).await
+    load::compare(work).await
 }
 
 /// Takes the database of a failed restore away.
 async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
     let Work { context, restore, server, .. } = work;
     let control = last_words(context.control, DROP_TIME);
-    let dropped = server.batch(&control, &plan::drop_database(&restore.target)).await;
+    let mut dropped = server.batch(&control, &plan::drop_database(&restore.target)).await;
+    if dropped.is_err() && server.is_closed() {
+        // Somebody has ended our session: another one does it.
+        dropped = async {
+            let again = outside(&Context { control: &control, ..**context }, restore).await?;
+            again.batch(&control, &plan::drop_database(&restore.target)).await
+        }
+        .await;
+    }
     let Err(left) = dropped else { return failure };
     let detail = format!(
         "{} The unfinished database \"{}\" could not be dropped: {}.",
@@ -175,14 +288,41 @@ async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
     Failure { detail: detail.trim_start().to_owned(), hint, ..failure }
 }
 
+/// A session in a database that is neither made nor replaced: for what belongs to no database in
+/// particular, and for the swap.
+async fn outside(context: &Context<'_>, restore: &Restore) -> Result<Server> {
+    let names: Vec<&str> =
+        restore.replace.as_deref().into_iter().chain([restore.target.as_str()]).collect();
+    swap::session_elsewhere(context, &names).await
+}
+
 /// Shows a phase.
-fn phase(context: &Context<'_>, phase: Phase) {
+fn show(context: &Context<'_>, phase: Phase) {
     context.control.report(&Progress { phase, ..Progress::default() });
 }
 
-/// The session that a step works with in the new database.
-async fn session_in_target(work: &Work<'_>) -> Result<Server> {
-    let access = &work.context.settings.access;
-    let name = format!("pg_backup restore {}", work.id);
-    Server::connect(access, work.context.control, &work.restore.target, &name).await
+/// Shows a phase, and tells whoever listens.
+async fn announce(
+    context: &Context<'_>,
+    history: &History<'_>,
+    id: i64,
+    restore: &Restore,
+    phase: Phase,
+) {
+    show(context, phase);
+    history.announce_phase(id, restore.database(), phase).await;
+}
+
+impl Work<'_> {
+    /// Shows a phase, and tells whoever listens.
+    async fn phase(&self, phase: Phase) {
+        announce(self.context, self.history, self.id, self.restore, phase).await;
+    }
+
+    /// A session in the new database.
+    async fn session_in_target(&self) -> Result<Server> {
+        let access = &self.context.settings.access;
+        let name = format!("pg_backup restore {}", self.id);
+        Server::connect(access, self.context.control, &self.restore.target, &name).await
+    }
 }

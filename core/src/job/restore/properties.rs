@@ -1,24 +1,24 @@
 //! Owner, privileges, comment, settings and limits of the new database: pg_restore without
 //! `--create` sets none of them, and with it no other name.
 
-use super::{Work, phase};
+use super::Work;
 use crate::catalog::ident;
 use crate::catalog::restore::PRIVILEGES;
-use crate::decide::progress::Phase;
-use crate::decide::restore::database::properties;
+use crate::decide::restore::database::{open, properties};
 use crate::error::Result;
 
-/// Makes the database what the manifest says, and opens it to clients: in one transaction.
+/// Makes the database what the manifest says, in one transaction; and opens it to clients, unless
+/// it is swapped in: then that opens it.
 pub async fn apply(work: &Work<'_>) -> Result<()> {
-    phase(work.context, Phase::Opening);
     let control = work.context.control;
     let database = &work.manifest.facts.database;
     let mut statements = properties(&work.restore.target, database);
-    let open = statements.pop();
     if let Some(acl) = &database.acl {
         statements.extend(privileges(work, acl).await?);
     }
-    statements.extend(open);
+    if work.restore.replace.is_none() {
+        statements.push(open(&work.restore.target, database));
+    }
     let script = statements.join(";\n");
     work.server.batch(control, &format!("BEGIN;\n{script};\nCOMMIT")).await
 }

@@ -1,0 +1,53 @@
+//! `backup_verify(id, 'restore')`: what can be restored once can be restored.
+
+use std::time::Instant;
+
+use super::{DROP_TIME, checked, create, load};
+use crate::catalog::history::History;
+use crate::catalog::history_files::StoredArchive;
+use crate::decide::request::{Restore, Verify};
+use crate::decide::restore::plan;
+use crate::error::Result;
+use crate::job::ReportRow;
+use crate::job::context::Context;
+use crate::job::hooks::{self, Event, Facts};
+use crate::job::wait::last_words;
+
+/// Restores into a scratch database that is dropped again. Gives what was found. Errors: `Damaged`
+/// when rows differ from the manifest, else why it could not be tried.
+pub async fn rehearse(
+    context: &Context<'_>,
+    history: &History<'_>,
+    id: i64,
+    verify: &Verify,
+    stored: &StoredArchive,
+) -> Result<ReportRow> {
+    let restore = Restore {
+        backup: verify.backup,
+        target: format!("pg_backup_verify_{id}"),
+        jobs: 1,
+        allow_foreign: true,
+        limits: verify.limits,
+        ..Restore::default()
+    };
+    let began = Instant::now();
+    let mut work = checked(context, history, id, &restore, stored).await?;
+    create(&mut work).await?;
+    let done = async {
+        load::load(&mut work).await?;
+        load::compare(&work).await?;
+        let facts = Facts::new(id, "verify", &stored.database)
+            .with("backup", verify.backup.to_string())
+            .with("staging", restore.target.clone());
+        hooks::run_in(context, history, Event::Assert, &facts, &restore.target).await
+    };
+    let done = done.await;
+    let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
+    let control = last_words(context.control, DROP_TIME);
+    let dropped = work.server.batch(&control, &plan::drop_database(&restore.target)).await;
+    done?;
+    dropped?;
+    let seconds = began.elapsed().as_secs_f32();
+    let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
+    Ok(ReportRow::ok("restore", detail))
+}

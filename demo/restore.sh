@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# The end of the tour: a table is lost, the backup takes the place of the database, and back.
+#
+# Sourced by scripts/demo.sh after tour.sh. In: backup_id, a good backup of database shop.
+# Out: shop as the backup has it. Holds: each swap is waited for; one that fails ends the demo.
+
+LOST=sales.orders
+
+lose_and_restore() {
+    heading 'A table is lost'
+    show "DROP TABLE $LOST CASCADE;" 2>&1 | grep -v '^drop cascades\|^DETAIL\|^and .* other' || true
+    show "$(count_lost)"
+    show "SELECT check_name, status, detail FROM backup_restore_check($backup_id, replace => 'shop')
+WHERE status <> 'ok';"
+
+    heading 'The backup takes its place'
+    swap "CALL backup_restore($backup_id, replace => 'shop');"
+    show "$(count_lost)"
+    show "SELECT id, kind, origin, status, duration, comment FROM backup_history LIMIT 3;"
+    show "SELECT restore_id, kept_as, kept_until, pg_size_pretty(size_bytes) AS size
+FROM backup_rollback_points;"
+
+    heading 'And back, and forth'
+    swap "CALL backup_rollback($run);"
+    show "$(count_lost)"
+    swap "CALL backup_rollback($run);"
+    show "$(count_lost)"
+    show "CALL backup_accept($run);" 2>&1
+}
+
+count_lost() {
+    printf '%s' "SELECT to_regclass('$LOST') IS NOT NULL AS there, (xpath('/row/n/text()',
+    query_to_xml('SELECT count(*) AS n FROM ' || to_regclass('$LOST'), true, true, '')))[1] AS rows;"
+}
+
+# The call ends its own session: its run is asked for in new ones. Sets `run`.
+swap() { # sql
+    local tick status
+    echo_statement "$1"
+    ask -c "$1" >"$state/answer" 2>&1 || die "$(cat "$state/answer")"
+    cat "$state/answer"
+    run=$(awk '/^ *[0-9]+ *$/ { print $1; exit }' "$state/answer")
+    for ((tick = 0; tick < BACKUP_WAIT_TICKS; tick++)); do
+        status=$(value "SELECT status FROM backup_history WHERE id = $run" 2>/dev/null) || status=''
+        case $status in
+        succeeded) break ;;
+        failed | cancelled | interrupted) die "run $run $status; see backup_history" ;;
+        esac
+        progress_tick 2>/dev/null || true
+        sleep "$BAR_INTERVAL_SECONDS"
+    done
+    end_bar
+    [ "$tick" -lt "$BACKUP_WAIT_TICKS" ] || die "run $run takes too long"
+}

@@ -1,0 +1,104 @@
+//! Rows of a restore are written with the rights of the table's owner, and with nothing else.
+//!
+//! pg_restore's `--use-set-session-authorization` is not enough: who logged in stays a superuser,
+//! and a function behind a CHECK constraint may take his rights back with SET SESSION
+//! AUTHORIZATION. So COPY … FROM runs here as the server itself runs maintenance: as the owner,
+//! in a security-restricted operation, where neither that nor SET ROLE can be said, and settings
+//! are as before afterwards (see `SwitchToUntrustedUser` in newer servers).
+//!
+//! In: the setting `pg_backup.restricted_copy`, which only a superuser can give a session.
+
+use std::ffi::c_char;
+use std::sync::OnceLock;
+
+use pgrx::{pg_guard, pg_sys};
+
+use super::role::restricted;
+
+/// The hook that was there before.
+static BEFORE: OnceLock<pg_sys::ProcessUtility_hook_type> = OnceLock::new();
+/// Asks whether this session is to be guarded.
+static IS_GUARDED: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// Guards the sessions that `is_guarded` says. Once, while the library is loaded.
+pub fn guard_copies(is_guarded: fn() -> bool) {
+    if IS_GUARDED.set(is_guarded).is_err() {
+        return;
+    }
+    // SAFETY: a hook of the server, set while there is one thread; the function stays loaded.
+    unsafe {
+        let _ = BEFORE.set(pg_sys::ProcessUtility_hook);
+        pg_sys::ProcessUtility_hook = Some(utility);
+    }
+}
+
+#[pg_guard]
+#[expect(clippy::too_many_arguments, reason = "the signature of the hook")]
+unsafe extern "C-unwind" fn utility(
+    statement: *mut pg_sys::PlannedStmt,
+    text: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    let next = || {
+        let standard = pg_sys::standard_ProcessUtility;
+        let before = BEFORE.get().copied().flatten();
+        // SAFETY: the server's arguments, passed on as they came.
+        unsafe {
+            match before {
+                Some(before) => before(
+                    statement,
+                    text,
+                    read_only_tree,
+                    context,
+                    params,
+                    environment,
+                    destination,
+                    completion,
+                ),
+                None => standard(
+                    statement,
+                    text,
+                    read_only_tree,
+                    context,
+                    params,
+                    environment,
+                    destination,
+                    completion,
+                ),
+            }
+        }
+    };
+    let guarded = IS_GUARDED.get().is_some_and(|is_guarded| is_guarded());
+    // SAFETY: a statement of the server.
+    match guarded.then(|| unsafe { owner_of_target(statement) }).flatten() {
+        Some(owner) => restricted(owner, next),
+        None => next(),
+    }
+}
+
+/// The owner of the table that COPY … FROM fills; None for any other statement.
+unsafe fn owner_of_target(statement: *mut pg_sys::PlannedStmt) -> Option<u32> {
+    // SAFETY: the node tells its own type; a relation that does not exist raises the error that
+    // COPY itself would raise.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_CopyStmt {
+            return None;
+        }
+        let copy = node.cast::<pg_sys::CopyStmt>();
+        if !(*copy).is_from || (*copy).relation.is_null() {
+            return None;
+        }
+        let lock = pg_sys::RowExclusiveLock as i32;
+        let relation = pg_sys::table_openrv((*copy).relation, lock);
+        let owner = (*(*relation).rd_rel).relowner.to_u32();
+        // The lock stays until the end of the transaction: it remains this table.
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        Some(owner)
+    }
+}
