@@ -260,6 +260,36 @@ fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
 }
 
 #[test]
+fn a_cast_that_a_foreign_key_would_run_as_superuser_needs_trust() {
+    let cluster = Cluster::start();
+    cluster.psql("postgres", "CREATE DATABASE app; CREATE ROLE mallory");
+    cluster.psql(
+        "app",
+        "GRANT CREATE ON SCHEMA public TO mallory;
+         SET ROLE mallory;
+         CREATE TABLE numbers (i int PRIMARY KEY); INSERT INTO numbers VALUES (1);
+         CREATE TYPE word AS ENUM ('one');
+         CREATE FUNCTION as_int(word) RETURNS int LANGUAGE plpgsql STABLE AS $$
+         BEGIN
+             IF current_user <> 'mallory' THEN RAISE EXCEPTION 'bitten as %', current_user; END IF;
+             RETURN 1;
+         END $$;
+         CREATE CAST (word AS int) WITH FUNCTION as_int(word) AS IMPLICIT;
+         CREATE TABLE words (w word REFERENCES numbers); INSERT INTO words VALUES ('one');",
+    );
+    let id = backed_up(&cluster, "");
+    let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
+    assert_eq!(error.sqlstate, "42501", "{error}");
+    assert!(error.detail.contains("word -> integer, by mallory"), "{error}");
+    assert_eq!(databases(&cluster), "app");
+    // What it keeps from happening.
+    let trusted = format!("CALL backup_restore({id}, trusted => true)");
+    let error = cluster.error("postgres", &trusted);
+    assert!(error.detail.contains("bitten as postgres"), "{error}");
+    assert_eq!(databases(&cluster), "app");
+}
+
+#[test]
 fn a_restore_that_fails_leaves_no_database() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
