@@ -21,11 +21,11 @@ WHERE status <> 'ok';"
 FROM backup_rollback_points;"
 
     heading 'And back, and forth'
-    swap "CALL backup_rollback($run);"
+    swap "CALL backup_rollback($run_id);"
     show "$(count_lost)"
-    swap "CALL backup_rollback($run);"
+    swap "CALL backup_rollback($run_id);"
     show "$(count_lost)"
-    show "CALL backup_accept($run);" 2>&1
+    show "CALL backup_accept($run_id);" 2>&1
 }
 
 count_lost() {
@@ -33,22 +33,22 @@ count_lost() {
     query_to_xml('SELECT count(*) AS n FROM ' || to_regclass('$LOST'), true, true, '')))[1] AS rows;"
 }
 
-# The call ends its own session: its run is asked for in new ones. Sets `run`.
+# The call ends its own session: its run is asked for in new ones. Sets `run_id`.
 swap() { # sql
     local tick status
     echo_statement "$1"
     ask -c "$1" >"$state/answer" 2>&1 || die "$(cat "$state/answer")"
     cat "$state/answer"
-    run=$(awk '/^ *[0-9]+ *$/ { print $1; exit }' "$state/answer")
+    run_id=$(awk '/^ *[0-9]+ *$/ { print $1; exit }' "$state/answer")
     for ((tick = 0; tick < BACKUP_WAIT_TICKS; tick++)); do
-        status=$(value "SELECT status FROM backup_history WHERE id = $run" 2>/dev/null) || status=''
+        status=$(value "SELECT status FROM backup_history WHERE id = $run_id" 2>/dev/null) || status=''
         case $status in
         succeeded) break ;;
-        failed | cancelled | interrupted) die "run $run $status; see backup_history" ;;
+        failed | cancelled | interrupted) die "run $run_id $status; see backup_history" ;;
         esac
         progress_tick 2>/dev/null || true
         sleep "$BAR_INTERVAL_SECONDS"
     done
     end_bar
-    [ "$tick" -lt "$BACKUP_WAIT_TICKS" ] || die "run $run takes too long"
+    [ "$tick" -lt "$BACKUP_WAIT_TICKS" ] || die "run $run_id takes too long"
 }

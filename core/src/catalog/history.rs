@@ -259,6 +259,21 @@ impl<'a> History<'a> {
         Ok(rows.iter().map(unfinished).collect())
     }
 
+    /// Databases that failed restores have made and could not drop.
+    pub async fn undropped(&self) -> Result<Vec<Target>> {
+        let sql = format!(
+            "SELECT r.target_id, r.target_name FROM {} r JOIN pg_catalog.pg_database d \
+             ON d.oid = r.target_id AND d.datname = r.target_name \
+             WHERE r.status IN ('failed', 'cancelled', 'interrupted') \
+             AND r.origin NOT IN ('rollback', 'accept', 'expired') ORDER BY r.id LIMIT 100",
+            self.runs
+        );
+        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
+        let target =
+            |row: &tokio_postgres::Row| Target { id: row.get(0), name: row.get(1), is_kept: false };
+        Ok(rows.iter().map(target).collect())
+    }
+
     pub(super) fn touched(&self, id: i64, count: u64) -> Result<()> {
         if count == 1 {
             return Ok(());

@@ -71,6 +71,11 @@ SELECT pg_catalog.pg_get_userbyid(a.grantor),
 /// Id of a database by its name.
 pub const DATABASE_ID: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
 
+/// Names of the subscriptions in the database `$1`.
+pub const SUBSCRIPTIONS_OF: &str = "
+SELECT s.subname::text FROM pg_catalog.pg_subscription s
+  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1 ORDER BY 1";
+
 /// Name of the database with the id `$1`, and whether one is called `$2`.
 pub const NAMES_NOW: &str = "
 SELECT (SELECT datname FROM pg_catalog.pg_database WHERE oid = $1),

@@ -162,7 +162,7 @@ pub async fn settle(
             continue;
         }
         if let Some(target) = &run.target {
-            match super::restore::leftover(history, target).await? {
+            match super::restore::leftover(context, history, target).await? {
                 Leftover::SwappedIn => {
                     history.done(run.id).await?;
                     continue;
@@ -175,6 +175,9 @@ pub async fn settle(
         if let Some(schedule) = &run.schedule {
             super::scheduled::retry(history, schedule).await?;
         }
+    }
+    for target in history.undropped().await? {
+        super::restore::leftover(context, history, &target).await?;
     }
     match &place {
         Some(place) => super::prune::finish_deletions(history, place, None).await,

@@ -4,7 +4,7 @@
 use super::{DROP_TIME, Work, outside};
 use crate::catalog::history::{History, Target};
 use crate::catalog::ident;
-use crate::catalog::restore::NAMES_NOW;
+use crate::catalog::restore::{NAMES_NOW, SUBSCRIPTIONS_OF};
 use crate::decide::restore::plan;
 use crate::error::Result;
 use crate::host::control::Control;
@@ -25,7 +25,11 @@ pub enum Leftover {
 
 /// Looks for it. One that was swapped in stays, and so does one that was to be swapped back, closed
 /// as it was; any other is removed.
-pub async fn leftover(history: &History<'_>, target: &Target) -> Result<Leftover> {
+pub async fn leftover(
+    context: &Context<'_>,
+    history: &History<'_>,
+    target: &Target,
+) -> Result<Leftover> {
     let (server, control) = (history.server, history.control);
     let Some(name) = name_of(server, control, target.id).await? else { return Ok(Leftover::Gone) };
     if target.name.as_ref().is_some_and(|made_as| *made_as != name) {
@@ -39,7 +43,7 @@ pub async fn leftover(history: &History<'_>, target: &Target) -> Result<Leftover
         server.batch(control, &close).await?;
         return Ok(Leftover::Gone);
     }
-    remove(server, control, target.id).await.map(|()| Leftover::Gone)
+    remove(context, server, target.id).await.map(|()| Leftover::Gone)
 }
 
 async fn name_of(server: &Server, control: &dyn Control, id: u32) -> Result<Option<String>> {
@@ -47,11 +51,33 @@ async fn name_of(server: &Server, control: &dyn Control, id: u32) -> Result<Opti
 }
 
 /// Removes a database by its id, if it is there.
-pub async fn remove(server: &Server, control: &dyn Control, target: u32) -> Result<()> {
-    match name_of(server, control, target).await? {
-        Some(name) => server.batch(control, &plan::drop_database(&name)).await,
+pub async fn remove(context: &Context<'_>, server: &Server, target: u32) -> Result<()> {
+    match name_of(server, context.control, target).await? {
+        Some(name) => discard(context, server, &name).await,
         None => Ok(()),
     }
+}
+
+/// Drops a database, whoever is connected. The server refuses that where there are subscriptions:
+/// they go first, without their slots, which are those of the original.
+pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Result<()> {
+    let control = context.control;
+    let rows = server.rows(control, SUBSCRIPTIONS_OF, &[&name]).await?;
+    if !rows.is_empty() {
+        let open = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", ident(name));
+        server.batch(control, &open).await?;
+        let access = &context.settings.access;
+        let inside = Server::connect(access, control, name, "pg_backup job").await?;
+        for row in rows {
+            let name = ident(row.get(0));
+            let sql = format!(
+                "ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = \
+                 NONE); DROP SUBSCRIPTION {name}"
+            );
+            inside.batch(control, &sql).await?;
+        }
+    }
+    server.batch(control, &plan::drop_database(name)).await
 }
 
 /// Whether the new database has taken the place of the live one, whatever the swap has said.

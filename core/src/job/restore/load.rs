@@ -118,6 +118,7 @@ async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
 
 /// Runs a tool that reads the dump from its standard input.
 async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result<()> {
+    work.phase(phase).await;
     let (path, member) = extract::stream(work)?;
     let moved = Arc::<AtomicU64>::default();
     let tool = Tool { stdin: Stdin::Pipe, ..tool };

@@ -34,7 +34,7 @@ use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home, Restore, Safety};
-use crate::decide::restore::{database, plan};
+use crate::decide::restore::database;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Archive;
@@ -249,7 +249,8 @@ async fn create(work: &mut Work<'_>) -> Result<()> {
     if let Err(failure) = server.batch(context.control, &sql).await {
         // A cancel may have come when it was there already.
         let control = last_words(context.control, DROP_TIME);
-        let _ = leftover::remove(server, &control, target).await;
+        let context = &Context { control: &control, ..**context };
+        let _ = leftover::remove(context, server, target).await;
         return Err(failure);
     }
     fault::point("after_create");
@@ -267,12 +268,13 @@ async fn filled(work: &mut Work<'_>) -> Result<()> {
 async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
     let Work { context, restore, server, .. } = work;
     let control = last_words(context.control, DROP_TIME);
-    let mut dropped = server.batch(&control, &plan::drop_database(&restore.target)).await;
+    let context = &Context { control: &control, ..**context };
+    let mut dropped = leftover::discard(context, server, &restore.target).await;
     if dropped.is_err() && server.is_closed() {
         // Somebody has ended our session: another one does it.
         dropped = async {
-            let again = outside(&Context { control: &control, ..**context }, restore).await?;
-            again.batch(&control, &plan::drop_database(&restore.target)).await
+            let again = outside(context, restore).await?;
+            leftover::discard(context, &again, &restore.target).await
         }
         .await;
     }

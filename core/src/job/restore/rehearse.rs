@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use super::{DROP_TIME, checked, create, load};
+use super::{DROP_TIME, checked, create, leftover, load};
 use crate::catalog::history::History;
 use crate::catalog::history_files::StoredArchive;
 use crate::decide::request::{Restore, Verify};
-use crate::decide::restore::plan;
 use crate::error::Result;
 use crate::job::ReportRow;
 use crate::job::context::Context;
@@ -44,7 +43,8 @@ pub async fn rehearse(
     let done = done.await;
     let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
     let control = last_words(context.control, DROP_TIME);
-    let dropped = work.server.batch(&control, &plan::drop_database(&restore.target)).await;
+    let limited = Context { control: &control, ..*context };
+    let dropped = leftover::discard(&limited, &work.server, &restore.target).await;
     done?;
     dropped?;
     let seconds = began.elapsed().as_secs_f32();

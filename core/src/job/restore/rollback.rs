@@ -2,13 +2,12 @@
 //! same swap; or it is dropped for good.
 
 use super::super::{Report, settle};
-use super::{show, swap};
+use super::{leftover, show, swap};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::ident;
 use crate::catalog::restore::DATABASE_ID;
 use crate::decide::progress::Phase;
 use crate::decide::request::{Home, KeptEnd, Rollback};
-use crate::decide::restore::plan::drop_database;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::server::Server;
@@ -109,7 +108,7 @@ pub async fn drop_kept(context: &Context<'_>, history: &History<'_>, restore: i6
     show(context, Phase::Deleting);
     let kept = history.kept(restore).await?.ok_or_else(|| none_kept(restore))?;
     let server = swap::session_elsewhere(context, &[&kept]).await?;
-    server.batch(context.control, &drop_database(&kept)).await?;
+    leftover::discard(context, &server, &kept).await?;
     fault::point("kept_dropped");
     history.set_kept(restore, None).await
 }
