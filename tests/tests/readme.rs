@@ -198,6 +198,29 @@ fn an_archive_is_restored_by_hand_without_the_history() {
     assert_eq!(fresh.value("shop_restored", extensions), "0");
 }
 
+#[test]
+fn a_lost_machine_comes_back_as_the_runbook_says() {
+    let source = shop();
+    source.psql("postgres", "CREATE DATABASE library; ALTER DATABASE library SET work_mem = '7MB'");
+    source.psql("library", "CREATE TABLE books AS SELECT 'Emma' AS title");
+    source.psql("shop", "CREATE EXTENSION pg_backup; SELECT backup_create(database => 'library')");
+    source.psql("shop", "SELECT backup_create()");
+    let file = source.value("shop", "SELECT file FROM backup_history WHERE id = 2");
+    let fresh = Cluster::builder().fresh().start();
+    let (from, to) = (source.backup_dir(), fresh.backup_dir());
+    let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status();
+    assert!(copied.expect("cp runs").success());
+    run_shell(&fresh, &to.join(file), blocks("Runbook", "sh")[0]);
+    assert_eq!(fresh.value("shop", CONTENT), source.value("shop", CONTENT));
+    let restore = blocks("Runbook", "sql")[0];
+    let untrusting = fresh.error("shop", "CALL backup_restore(1, target => 'library')");
+    assert_eq!(untrusting.sqlstate, "55000", "{untrusting}");
+    assert!(untrusting.hint.contains("allow_foreign"), "{untrusting}");
+    fresh.psql("shop", restore);
+    let found = "SELECT title || ' ' || current_setting('work_mem') FROM books";
+    assert_eq!(fresh.value("library", found), "Emma 7MB");
+}
+
 /// Backs up as `create` says, and restores with block `number` of the README on a fresh server.
 fn assert_restored_by_hand(create: &str, number: usize) {
     let (source, archive) = backed_up(create);
