@@ -50,7 +50,7 @@ extension_sql_file!("../sql/views.sql", name = "views", finalize);
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     if pg::is_preloading() {
-        pg::guard_copies(settings::is_copy_restricted);
+        pg::guard(settings::is_restricted);
         worker::register();
     }
 }

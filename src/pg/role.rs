@@ -63,15 +63,37 @@ pub fn as_role<T>(role: u32, name: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Runs `work` as `role`, which cannot become anybody else meanwhile, whoever the session belongs
-/// to. Settings that it changes are as before afterwards.
-pub fn restricted<T>(role: u32, work: impl FnOnce() -> T) -> T {
-    // SAFETY: a level of settings of this session, ended below, or by the server at an error.
-    let level = unsafe { pg_sys::NewGUCNestLevel() };
-    let result = switched(role, RESTRICTED, work);
-    // SAFETY: the level that was begun above.
-    unsafe { pg_sys::AtEOXact_GUC(false, level) };
-    result
+/// What [`switch_back`] needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Switched {
+    role: pg_sys::Oid,
+    context: i32,
+    level: i32,
+}
+
+/// Becomes `role`, which cannot become anybody else, whoever the session belongs to, until
+/// [`switch_back`]; an error puts it back, too.
+pub fn switch_to(role: u32) -> Switched {
+    let (mut before, mut context) = (pg_sys::Oid::INVALID, 0);
+    // SAFETY: state of this process, inside the transaction of the current statement.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&raw mut before, &raw mut context);
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::SetUserIdAndSecContext(pg_sys::Oid::from(role), context | RESTRICTED);
+        Switched { role: before, context, level }
+    }
+}
+
+/// Is who it was before. Settings are as before too, with `settings`; else the abort of the
+/// transaction sees to them.
+pub fn switch_back(switched: Switched, settings: bool) {
+    // SAFETY: what was saved by `switch_to`.
+    unsafe {
+        if settings {
+            pg_sys::AtEOXact_GUC(false, switched.level);
+        }
+        pg_sys::SetUserIdAndSecContext(switched.role, switched.context);
+    }
 }
 
 /// Runs statements of ours on the tables of the extension, in a function that is not SECURITY

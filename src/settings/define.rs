@@ -40,7 +40,7 @@ pub(super) static PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(super) static USER: Text = Text::new(None);
 pub(super) static PASSFILE: Text = Text::new(None);
 pub(super) static CONNECT_DATABASE: Text = Text::new(Some(c"postgres"));
-pub(super) static RESTRICTED_COPY: GucSetting<bool> = GucSetting::<bool>::new(false);
+pub(super) static RESTRICTED: GucSetting<bool> = GucSetting::<bool>::new(false);
 pub(super) static COMPRESSION: Text = Text::new(Some(c"zstd:3"));
 pub(super) static COMPRESSION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(super) static JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
@@ -117,10 +117,10 @@ fn define_places() {
         GucRegistry::define_string_guc(name, short, long, setting, context, flags);
     }
     GucRegistry::define_bool_guc(
-        c"pg_backup.restricted_copy",
-        c"Whether COPY FROM has the rights of the table's owner only.",
+        c"pg_backup.restricted",
+        c"Whether functions have the rights of their owner, never those of a superuser.",
         c"For the sessions of a restore.",
-        &RESTRICTED_COPY,
+        &RESTRICTED,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
     );

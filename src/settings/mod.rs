@@ -53,9 +53,9 @@ pub fn load() -> Settings {
     }
 }
 
-/// Whether COPY FROM of this session has the rights of the table's owner only.
-pub fn is_copy_restricted() -> bool {
-    RESTRICTED_COPY.get()
+/// Whether nobody's code gets the rights of this session's superuser.
+pub fn is_restricted() -> bool {
+    RESTRICTED.get()
 }
 
 /// How long a database that was replaced is kept; None for as long as nobody accepts.

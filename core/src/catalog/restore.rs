@@ -108,15 +108,6 @@ SELECT pg_catalog.jsonb_build_object(
                   WHERE datname = $1 AND backend_type = 'client backend'
                     AND application_name NOT LIKE 'pg_backup%'))";
 
-/// Implicit casts by functions of roles that are no superusers: the check of a foreign key runs
-/// them with the rights of whoever adds it. Each as `type -> type, by role`.
-pub const CASTS_OF_OTHERS: &str = "
-SELECT pg_catalog.format('%s -> %s, by %s', c.castsource::pg_catalog.regtype,
-                         c.casttarget::pg_catalog.regtype, r.rolname)
-  FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
-  JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
- WHERE c.castcontext = 'i' AND NOT r.rolsuper ORDER BY 1 LIMIT 20";
-
 /// Columns of a table by its quoted name.
 pub const COLUMNS: &str = "
 SELECT a.attname::text FROM pg_catalog.pg_attribute a

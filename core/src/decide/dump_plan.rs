@@ -40,7 +40,8 @@ pub fn environment(
     env
 }
 
-/// The same for a tool that writes rows: with the rights of each table's owner and no others.
+/// The same for a tool that loads what many roles have written: none of their code runs with the
+/// rights of a superuser.
 pub fn restricted_environment(
     access: &Access,
     database: &str,
@@ -48,7 +49,7 @@ pub fn restricted_environment(
 ) -> Vec<(OsString, OsString)> {
     let mut env = environment(access, database, application);
     for (_, options) in env.iter_mut().filter(|(name, _)| name == "PGOPTIONS") {
-        *options = format!("{SESSION} -c pg_backup.restricted_copy=on").into();
+        *options = format!("{SESSION} -c pg_backup.restricted=on").into();
     }
     env
 }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Work, extract};
-use crate::catalog::restore::{CASTS_OF_OTHERS, count};
+use crate::catalog::restore::count;
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
@@ -48,7 +48,7 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
         };
         let restore = client(work, "pg_restore", pg_restore(&work.restore.target, &load));
         let mut restore = Tool { stdout: Stdout::Null, ..restore };
-        if section == Section::Data && !work.restore.trusted {
+        if !work.restore.trusted {
             restore.envs = envs(work, restricted_environment);
         }
         match unpacked {
@@ -56,28 +56,8 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
             Some(_) => alone(work, &restore, phase_of(section)).await?,
         }
         crate::fault::point(point(section));
-        if section == Section::PreData && !work.restore.trusted {
-            refuse_casts(work).await?;
-        }
     }
     Ok(())
-}
-
-/// Foreign keys are added, and so checked, by the superuser: an implicit cast of a role without
-/// rights would run with his.
-async fn refuse_casts(work: &Work<'_>) -> Result<()> {
-    let session = work.session_in_target().await?;
-    let rows = session.rows(work.context.control, CASTS_OF_OTHERS, &[]).await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let casts: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    Err(Failure::new(
-        Class::InsufficientPrivilege,
-        "an implicit cast would run a function with the rights of a superuser",
-    )
-    .detail(format!("Foreign keys may use it: {}.", casts.join("; ")))
-    .hint("If you trust every role that could write to that database: trusted => true."))
 }
 
 fn phase_of(section: Section) -> Phase {

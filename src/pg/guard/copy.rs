@@ -1,30 +1,17 @@
-//! Rows of a restore are written with the rights of the table's owner, and with nothing else.
-//!
-//! pg_restore's `--use-set-session-authorization` is not enough: who logged in stays a superuser,
-//! and a function behind a CHECK constraint may take his rights back with SET SESSION
-//! AUTHORIZATION. So COPY … FROM runs here as the server itself runs maintenance: as the owner,
-//! in a security-restricted operation, where neither that nor SET ROLE can be said, and settings
-//! are as before afterwards (see `SwitchToUntrustedUser` in newer servers).
-//!
-//! In: the setting `pg_backup.restricted_copy`, which only a superuser can give a session.
+//! COPY … FROM in a guarded session: rows are written as the owner of their table.
 
 use std::ffi::c_char;
 use std::sync::OnceLock;
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::role::restricted;
+use super::guarded;
+use crate::pg::role::{switch_back, switch_to};
 
 /// The hook that was there before.
 static BEFORE: OnceLock<pg_sys::ProcessUtility_hook_type> = OnceLock::new();
-/// Asks whether this session is to be guarded.
-static IS_GUARDED: OnceLock<fn() -> bool> = OnceLock::new();
-
-/// Guards the sessions that `is_guarded` says. Once, while the library is loaded.
-pub fn guard_copies(is_guarded: fn() -> bool) {
-    if IS_GUARDED.set(is_guarded).is_err() {
-        return;
-    }
+/// Sets the hook.
+pub fn install() {
     // SAFETY: a hook of the server, set while there is one thread; the function stays loaded.
     unsafe {
         let _ = BEFORE.set(pg_sys::ProcessUtility_hook);
@@ -73,10 +60,13 @@ unsafe extern "C-unwind" fn utility(
             }
         }
     };
-    let guarded = IS_GUARDED.get().is_some_and(|is_guarded| is_guarded());
     // SAFETY: a statement of the server.
-    match guarded.then(|| unsafe { owner_of_target(statement) }).flatten() {
-        Some(owner) => restricted(owner, next),
+    match guarded().then(|| unsafe { owner_of_target(statement) }).flatten() {
+        Some(owner) => {
+            let switched = switch_to(owner);
+            next();
+            switch_back(switched, true);
+        }
         None => next(),
     }
 }

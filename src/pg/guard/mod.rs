@@ -1,0 +1,31 @@
+//! What a restore runs is the work of many roles, and whoever loads it is a superuser: nobody's
+//! code may get his rights. pg_restore does not see to that. Its `--use-set-session-authorization`
+//! leaves who logged in a superuser, whose rights a function behind a CHECK takes back; and while
+//! definitions are made, the server evaluates expressions as who makes them (a bound of a
+//! partition over a domain, the first value of an aggregate, a cast behind a foreign key).
+//!
+//! So in a guarded session rows are written as the owner of their table ([`copy`]), and a function
+//! of a role without rights runs as that role whenever it would run as a superuser
+//! ([`function`]): each in a security-restricted operation, where neither SET ROLE nor SET
+//! SESSION AUTHORIZATION can be said and after which settings are as before, as the server itself
+//! does maintenance. In: the setting `pg_backup.restricted`, which only a superuser can give.
+
+mod copy;
+mod function;
+
+use std::sync::OnceLock;
+
+/// Asks whether this session is guarded.
+static IS_GUARDED: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// Guards the sessions that `is_guarded` says. Once, while the library is preloaded.
+pub fn guard(is_guarded: fn() -> bool) {
+    if IS_GUARDED.set(is_guarded).is_ok() {
+        copy::install();
+        function::install();
+    }
+}
+
+fn guarded() -> bool {
+    IS_GUARDED.get().is_some_and(|is_guarded| is_guarded())
+}
