@@ -8,6 +8,7 @@ pub mod history_end;
 pub mod history_files;
 pub mod hooks;
 pub mod migrations;
+pub mod part;
 pub mod recovery;
 pub mod restore;
 pub mod retention;

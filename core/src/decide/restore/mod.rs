@@ -2,5 +2,6 @@
 //! what the old one was.
 
 pub mod database;
+pub mod part;
 pub mod plan;
 pub mod steps;

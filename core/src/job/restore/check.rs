@@ -10,6 +10,7 @@ use crate::catalog::history_files::StoredArchive;
 use crate::catalog::restore::READINESS;
 use crate::decide::manifest::Manifest;
 use crate::decide::request::{Home, Restore};
+use crate::decide::restore::part::is_part;
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::reader::Archive;
 use crate::host::dir::BackupDir;
@@ -80,7 +81,7 @@ async fn look(
     stored: &StoredArchive,
 ) -> Result<Looked> {
     let mut rows = Vec::new();
-    let opened = match archive(context, stored).await {
+    let mut opened = match archive(context, stored).await {
         Ok((archive, manifest)) => {
             rows.push(ReportRow::ok("archive", format!("{}, SHA-256 as recorded", stored.file)));
             (archive, manifest)
@@ -93,13 +94,17 @@ async fn look(
         }
         Err(failure) => return Err(failure),
     };
-    let (_, manifest) = &opened;
+    let (archive, manifest) = &mut opened;
+    let manifest = &*manifest;
     let ready = readiness(context, server, restore, manifest).await?;
     rows.push(format(restore, manifest));
     rows.push(server_version(manifest, &ready));
     rows.push(tool(context, manifest).await);
     rows.push(superuser(&ready));
     rows.push(target(restore, &ready));
+    if is_part(restore) {
+        rows.extend(super::part_check::rows(context, server, restore, archive, manifest).await?);
+    }
     if let Some(live) = &restore.replace {
         rows.extend(super::replaceable::rows(context, restore, manifest, live).await?);
     }
@@ -286,9 +291,13 @@ fn versions(ready: &Readiness) -> ReportRow {
     }
 }
 
+/// Whether TimescaleDB was in the database.
+pub fn has_timescaledb(manifest: &Manifest) -> bool {
+    manifest.facts.extensions.iter().any(|e| e.name == "timescaledb")
+}
+
 fn timescaledb(manifest: &Manifest) -> ReportRow {
-    let has = manifest.facts.extensions.iter().any(|e| e.name == "timescaledb");
-    match has {
+    match has_timescaledb(manifest) {
         true => ReportRow::new(
             "timescaledb",
             "blocker",

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Work, extract};
+use super::{Work, extract, part};
 use crate::catalog::restore::count;
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
+use crate::decide::restore::part::is_part;
 use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
@@ -39,6 +40,9 @@ pub async fn load(work: &mut Work<'_>) -> Result<()> {
 }
 
 async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> Result<()> {
+    if is_part(work.restore) {
+        return part::load(work, unpacked).await;
+    }
     for section in Section::ALL {
         let load = Load {
             section,
@@ -60,7 +64,7 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
     Ok(())
 }
 
-fn phase_of(section: Section) -> Phase {
+pub(super) fn phase_of(section: Section) -> Phase {
     match section {
         Section::PreData => Phase::PreData,
         Section::Data => Phase::Data,
@@ -68,7 +72,7 @@ fn phase_of(section: Section) -> Phase {
     }
 }
 
-fn point(section: Section) -> &'static str {
+pub(super) fn point(section: Section) -> &'static str {
     match section {
         Section::PreData => "after_pre_data",
         Section::Data => "after_data",
@@ -77,7 +81,7 @@ fn point(section: Section) -> &'static str {
 }
 
 /// A tool that connects to the new database.
-fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
+pub(super) fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
     tool(work.context, name, args, envs(work, environment))
 }
 
@@ -89,7 +93,7 @@ fn envs(work: &Work<'_>, make: impl Fn(&Access, &str, &str) -> Envs) -> Envs {
 }
 
 /// Runs a tool that reads the dump by itself.
-async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
+pub(super) async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
     work.phase(phase).await;
     let mut child = Child::spawn(tool, work.context.harden)?;
     let outcome = until(work.context.control, || child.try_wait()).await?;
@@ -97,7 +101,7 @@ async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
 }
 
 /// Runs a tool that reads the dump from its standard input.
-async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result<()> {
+pub(super) async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result<()> {
     work.phase(phase).await;
     let (path, member) = extract::stream(work)?;
     let moved = Arc::<AtomicU64>::default();

@@ -9,6 +9,8 @@ mod check;
 mod extract;
 mod leftover;
 mod load;
+mod part;
+mod part_check;
 mod place;
 mod properties;
 mod rehearse;

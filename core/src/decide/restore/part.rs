@@ -1,0 +1,178 @@
+//! A part of a dump: which entries of its table of contents are restored.
+//!
+//! In: what `pg_restore --list --verbose` prints, which tells what each entry depends on, and which
+//! relations are chosen. Out: lists for `pg_restore --use-list`. Definitions are restored whole,
+//! because functions use what no catalog knows of; rows and what is built on them only for what is
+//! chosen; large objects belong to no table and stay out.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::decide::request::Restore;
+use crate::decide::toc::{self, TocEntry};
+
+/// What stands before the numbers of entries that the one above depends on.
+const NEEDS: &str = ";\tdepends on:";
+/// Kinds of the section post-data that belong to a relation.
+const BUILT_ON_ROWS: [&str; 11] = [
+    "CHECK CONSTRAINT",
+    "CONSTRAINT",
+    "FK CONSTRAINT",
+    "INDEX",
+    "INDEX ATTACH",
+    "MATERIALIZED VIEW DATA",
+    "POLICY",
+    "ROW SECURITY",
+    "RULE",
+    "STATISTICS",
+    "TRIGGER",
+];
+/// Those that would act on rows beside a live database, or reach out of the schema that they are
+/// put into.
+const LEFT_OUT_BESIDE_LIVE: [&str; 6] =
+    ["FK CONSTRAINT", "MATERIALIZED VIEW DATA", "POLICY", "RULE", "STATISTICS", "TRIGGER"];
+/// Kinds that say something about another entry.
+const ABOUT_OTHERS: [&str; 3] = ["ACL", "COMMENT", "SECURITY LABEL"];
+/// Kinds that are relations.
+const RELATIONS: [&str; 5] = ["FOREIGN TABLE", "MATERIALIZED VIEW", "SEQUENCE", "TABLE", "VIEW"];
+/// Foreign keys that a warning names.
+const SHOWN: usize = 5;
+
+/// Whether not everything is restored.
+pub fn is_part(restore: &Restore) -> bool {
+    !restore.tables.is_empty() || !restore.schemas.is_empty()
+}
+
+/// An entry and what it depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub toc: TocEntry,
+    /// Numbers of other entries.
+    pub needs: Vec<u32>,
+}
+
+/// Reads the verbose table of contents.
+pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Vec<Entry> {
+    let mut needs: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut last = 0_u32;
+    for line in text.lines() {
+        match line.strip_prefix(NEEDS) {
+            Some(numbers) => {
+                let numbers =
+                    numbers.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
+                needs.entry(last).or_default().extend(numbers);
+            }
+            None => {
+                let number =
+                    line.split_once("; ").and_then(|(number, _)| number.parse::<u32>().ok());
+                last = number.unwrap_or(last);
+            }
+        }
+    }
+    let entry = |toc: TocEntry| {
+        let needs = needs.remove(&toc.dump_id).unwrap_or_default();
+        Entry { toc, needs }
+    };
+    toc::parse(text, schemas, roles).into_iter().map(entry).collect()
+}
+
+/// A relation as a table of contents names it: what breaks a line is a space there.
+pub type Printed = (String, String);
+
+/// The printed name of a relation.
+pub fn printed(schema: &str, name: &str) -> Printed {
+    (schema.to_owned(), name.replace(['\n', '\r'], " "))
+}
+
+impl Entry {
+    fn relation(&self) -> Option<Printed> {
+        Some(printed(self.toc.schema.as_deref()?, &self.toc.name))
+    }
+
+    fn is_of_large_objects(&self) -> bool {
+        let kind = self.toc.kind.as_str();
+        matches!(kind, "BLOB" | "BLOB METADATA" | "BLOB COMMENTS" | "BLOBS" | "LARGE OBJECT")
+            || self.toc.schema.is_none()
+                && ABOUT_OTHERS.contains(&kind)
+                && self.toc.name.starts_with("LARGE OBJECT")
+    }
+}
+
+/// The list for the section pre-data.
+pub fn definitions(entries: &[Entry]) -> String {
+    list(entries.iter().filter(|entry| !entry.is_of_large_objects()))
+}
+
+/// What is restored when the definitions are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// For the sections data and post-data.
+    pub list: String,
+    /// Foreign keys of chosen tables that are left out, because they refer to others.
+    pub foreign_keys: Vec<String>,
+}
+
+/// Rows of the relations `chosen`, and what is built on them. `unread` are materialized views whose
+/// query needs more; `beside_live` leaves out what must not act there.
+pub fn rest(
+    entries: &[Entry],
+    chosen: &HashSet<Printed>,
+    unread: &HashSet<Printed>,
+    beside_live: bool,
+) -> Rest {
+    let relations: HashMap<u32, Printed> = entries
+        .iter()
+        .filter(|entry| RELATIONS.contains(&entry.toc.kind.as_str()))
+        .filter_map(|entry| Some((entry.toc.dump_id, entry.relation()?)))
+        .collect();
+    let is_chosen = |id: &u32| relations.get(id).map(|name| chosen.contains(name));
+    let mut kept: HashSet<u32> = HashSet::new();
+    let mut foreign_keys = Vec::new();
+    for entry in entries {
+        let kind = entry.toc.kind.as_str();
+        let of_relations: Vec<bool> = entry.needs.iter().filter_map(is_chosen).collect();
+        let mut of_others = entry.needs.iter().filter(|id| !relations.contains_key(id));
+        let itself =
+            |names: &HashSet<Printed>| entry.relation().is_some_and(|name| names.contains(&name));
+        let keep = match kind {
+            "TABLE DATA" | "SEQUENCE SET" => itself(chosen),
+            "DEFAULT ACL" => !beside_live,
+            _ if ABOUT_OTHERS.contains(&kind) => entry.needs.iter().any(|id| kept.contains(id)),
+            _ if !BUILT_ON_ROWS.contains(&kind) => false,
+            _ if beside_live && LEFT_OUT_BESIDE_LIVE.contains(&kind) => false,
+            "MATERIALIZED VIEW DATA" => itself(chosen) && !itself(unread),
+            "FK CONSTRAINT" => of_relations.iter().all(|chosen| *chosen),
+            "INDEX ATTACH" => of_others.all(|id| kept.contains(id)),
+            _ => of_relations.contains(&true),
+        };
+        if keep {
+            kept.insert(entry.toc.dump_id);
+        } else if kind == "FK CONSTRAINT" && !beside_live && is_own(entry, chosen) {
+            foreign_keys.push(entry.toc.name.clone());
+        }
+    }
+    let list = list(entries.iter().filter(|entry| kept.contains(&entry.toc.dump_id)));
+    Rest { list, foreign_keys }
+}
+
+/// Whether a foreign key is one of a chosen table: its tag is `table constraint`.
+fn is_own(entry: &Entry, chosen: &HashSet<Printed>) -> bool {
+    let Some(schema) = entry.toc.schema.as_deref() else { return false };
+    let spaces = entry.toc.name.match_indices(' ').map(|(at, _)| at);
+    spaces.into_iter().any(|at| chosen.contains(&printed(schema, &entry.toc.name[..at])))
+}
+
+fn list<'e>(entries: impl Iterator<Item = &'e Entry>) -> String {
+    entries.map(|entry| format!("{};\n", entry.toc.dump_id)).collect()
+}
+
+/// A few names, and how many more.
+pub fn some(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

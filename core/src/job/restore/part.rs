@@ -1,0 +1,265 @@
+//! Restores some tables: every definition, then the rows of the chosen relations and what is built
+//! on them; then what was not chosen goes again, unless something that stays needs it.
+//!
+//! What must hold: no rows but those that were asked for are loaded, with the same rights as in a
+//! whole restore; what differs from the dump is told as a warning of the run.
+
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Work;
+use super::extract::{Unpacked, reader, stream};
+use super::load::{alone, client, fed, phase_of, point};
+use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, Patterns, RELATIONS};
+use crate::catalog::qualified;
+use crate::decide::archive_spec::CONTENTS_MAX;
+use crate::decide::naming::{archive_name, safe_name};
+use crate::decide::restore::part::{self, Entry, Printed, printed, some};
+use crate::decide::restore::plan::{Load, Section, pg_restore};
+use crate::error::{Class, Failure, Result};
+use crate::host::child::{Stdout, Tool};
+use crate::host::dir::BackupDir;
+use crate::host::partial::WorkDir;
+use crate::host::server::Server;
+use crate::job::tools::{output, tool};
+
+/// How often what was not chosen is tried again: each time, what needed it may be gone. A chain of
+/// views is seldom longer.
+const ROUNDS: usize = 50;
+
+/// A relation of the new database.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// `pg_class.relkind`.
+    pub kind: String,
+    pub is_chosen: bool,
+    /// The partitioned table that it is part of and that is not chosen, as SQL.
+    pub parent: Option<String>,
+    /// A sequence that belongs to a table which is not chosen.
+    pub is_of_another: bool,
+    pub owner: String,
+}
+
+/// Loads the part, and drops the rest. Gives the chosen relations.
+pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()> {
+    let text = contents(work, unpacked).await?;
+    let session = work.session_in_target().await?;
+    let entries = known(work, &session, &text).await?;
+    let lists = Lists::new(work)?;
+    let definitions = lists.write("definitions", &part::definitions(&entries))?;
+    section(work, unpacked, Section::PreData, &definitions).await?;
+    // Only now there are all schemas by which names are told apart.
+    let entries = known(work, &session, &text).await?;
+    let relations = chosen(work, &session).await?;
+    detach(work, &session, &relations).await?;
+    let names: HashSet<Printed> = relations
+        .iter()
+        .filter(|relation| relation.is_chosen)
+        .map(|relation| printed(&relation.schema, &relation.name))
+        .collect();
+    let unread = unread(work, &session, &relations).await?;
+    let rest = part::rest(&entries, &names, &unread, work.restore.into_schema.is_some());
+    let list = lists.write("rest", &rest.list)?;
+    let is_chosen = |schema: &str, name: &str| names.contains(&printed(schema, name));
+    work.manifest.tables.retain(|table| is_chosen(&table.schema, &table.name));
+    section(work, unpacked, Section::Data, &list).await?;
+    section(work, unpacked, Section::PostData, &list).await?;
+    let left = drop_rest(work, &session, relations).await?;
+    let unread = unread.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
+    warn(work, &rest.foreign_keys, &left, unread).await
+}
+
+/// The verbose table of contents.
+async fn contents(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<String> {
+    let mut args = vec!["--list".into(), "--verbose".into()];
+    let feed = match unpacked {
+        Some(unpacked) => {
+            args.extend(["--".into(), unpacked.path.clone().into_os_string()]);
+            None
+        }
+        None => {
+            let (path, member) = stream(work)?;
+            Some(reader(&path, &member)?)
+        }
+    };
+    let list = tool(work.context, "pg_restore", args, Vec::new());
+    let bytes = output(work.context, &list, feed, CONTENTS_MAX, "list the dump").await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {
+    let row = session.one(work.context.control, KNOWN_NAMES, &[]).await?;
+    let (schemas, roles): (Vec<String>, Vec<String>) = (row.get(0), row.get(1));
+    Ok(part::entries(text, &schemas, &roles))
+}
+
+/// A directory for lists, beside the archives; gone when it is dropped.
+struct Lists(WorkDir);
+
+impl Lists {
+    fn new(work: &Work<'_>) -> Result<Lists> {
+        let settings = work.context.settings;
+        let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
+        let target = &work.restore.target;
+        let folder = place.folder(settings.system_identifier, &safe_name(target))?;
+        let name = archive_name(target, chrono::Utc::now(), work.id, 1);
+        Ok(Lists(WorkDir::create(&folder, &name)?))
+    }
+
+    fn write(&self, name: &str, list: &str) -> Result<PathBuf> {
+        let path = self.0.path().join(name);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(list.as_bytes()));
+        let failed = |e| Failure::io(format_args!("write \"{}\"", path.display()), &e);
+        written.map_err(failed).map(|()| path)
+    }
+}
+
+async fn section(
+    work: &mut Work<'_>,
+    unpacked: Option<&Unpacked>,
+    section: Section,
+    list: &Path,
+) -> Result<()> {
+    let load = Load {
+        section,
+        jobs: work.restore.jobs,
+        trusted: work.restore.trusted,
+        source: unpacked.map(|unpacked| unpacked.path.as_path()),
+    };
+    let mut option = std::ffi::OsString::from("--use-list=");
+    option.push(list);
+    let mut args = vec![option];
+    args.extend(pg_restore(&work.restore.target, &load));
+    let tool = Tool { stdout: Stdout::Null, ..client(work, "pg_restore", args) };
+    match unpacked {
+        None => fed(work, tool, phase_of(section)).await?,
+        Some(_) => alone(work, &tool, phase_of(section)).await?,
+    }
+    crate::fault::point(point(section));
+    Ok(())
+}
+
+/// Every relation, and which are chosen. Errors: none is.
+async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
+    let Patterns { schemas, table_schemas, tables } = Patterns::new(work.restore)?;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&schemas, &table_schemas, &tables];
+    let rows = session.rows(work.context.control, RELATIONS, &params).await?;
+    let relation = |row: &tokio_postgres::Row| Relation {
+        oid: row.get(0),
+        schema: row.get(1),
+        name: row.get(2),
+        kind: row.get(3),
+        is_chosen: row.get(4),
+        parent: row.get(5),
+        is_of_another: row.get(6),
+        owner: row.get(7),
+    };
+    let relations: Vec<Relation> = rows.iter().map(relation).collect();
+    if relations.iter().any(|relation| relation.is_chosen) {
+        return Ok(relations);
+    }
+    Err(Failure::new(Class::UndefinedObject, "no table of the archive is chosen")
+        .detail("What belongs to an extension is restored with the whole database only."))
+}
+
+/// A chosen partition of a table that is not chosen becomes a table of its own: it would go with
+/// its parent.
+async fn detach(work: &Work<'_>, session: &Server, relations: &[Relation]) -> Result<()> {
+    for relation in relations.iter().filter(|relation| relation.is_chosen) {
+        let Some(parent) = &relation.parent else { continue };
+        let name = qualified(&relation.schema, &relation.name);
+        let sql = format!("ALTER TABLE {parent} DETACH PARTITION {name}");
+        session.batch(work.context.control, &sql).await?;
+    }
+    Ok(())
+}
+
+/// Chosen materialized views that read what is not chosen: their rows would be others.
+async fn unread(
+    work: &Work<'_>,
+    session: &Server,
+    relations: &[Relation],
+) -> Result<HashSet<Printed>> {
+    let chosen: Vec<u32> = relations.iter().filter(|r| r.is_chosen).map(|r| r.oid).collect();
+    let rows = session.rows(work.context.control, INCOMPLETE, &[&chosen]).await?;
+    let unread: HashSet<u32> = rows.iter().map(|row| row.get(0)).collect();
+    let of = relations.iter().filter(|relation| unread.contains(&relation.oid));
+    Ok(of.map(|relation| printed(&relation.schema, &relation.name)).collect())
+}
+
+/// Drops what was not chosen, as far as nothing else needs it. Gives what is left.
+async fn drop_rest(
+    work: &Work<'_>,
+    session: &Server,
+    relations: Vec<Relation>,
+) -> Result<Vec<String>> {
+    let control = work.context.control;
+    let mut rest: Vec<Relation> = relations.into_iter().filter(|r| !r.is_chosen).collect();
+    // What was made last needs what was made before it.
+    rest.reverse();
+    for _ in 0..ROUNDS {
+        let mut left = Vec::new();
+        for relation in &rest {
+            let word = word(&relation.kind);
+            let name = qualified(&relation.schema, &relation.name);
+            let sql = format!("DROP {word} IF EXISTS {name} RESTRICT");
+            match session.batch(control, &sql).await {
+                Ok(()) => {}
+                Err(failure) if failure.class == Class::Statement => left.push(relation.clone()),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let stuck = left.len() == rest.len();
+        rest = left;
+        if stuck {
+            break;
+        }
+    }
+    // A sequence of a table that stays is no news.
+    let tables = rest.iter().filter(|relation| !relation.is_of_another);
+    Ok(tables.map(|relation| format!("{}.{}", relation.schema, relation.name)).collect())
+}
+
+fn word(kind: &str) -> &'static str {
+    match kind {
+        "m" => "MATERIALIZED VIEW",
+        "f" => "FOREIGN TABLE",
+        "v" => "VIEW",
+        "S" => "SEQUENCE",
+        _ => "TABLE",
+    }
+}
+
+async fn warn(
+    work: &Work<'_>,
+    foreign_keys: &[String],
+    left: &[String],
+    unread: Vec<String>,
+) -> Result<()> {
+    let mut warnings = Vec::new();
+    for (what, names) in [
+        ("foreign keys left out, because they refer to tables that were not chosen", foreign_keys),
+        ("there, but without rows, because something chosen needs them", left),
+        ("materialized views without rows, because they read what was not chosen", &unread),
+    ] {
+        if !names.is_empty() {
+            warnings.push(format!("{what}: {}", some(names)));
+        }
+    }
+    match warnings.as_slice() {
+        [] => Ok(()),
+        warnings => work.history.warn(work.id, warnings).await,
+    }
+}

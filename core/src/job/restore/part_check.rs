@@ -1,0 +1,84 @@
+//! What has to be true before a part is restored: every pattern matches something, and the archive
+//! is one of which a part can be taken.
+
+use super::check::has_timescaledb;
+use crate::catalog::part::{MATCHES, Patterns};
+use crate::decide::archive_spec::{CONTENTS, CONTENTS_MAX};
+use crate::decide::manifest::Manifest;
+use crate::decide::request::Restore;
+use crate::decide::restore::part::some;
+use crate::decide::toc;
+use crate::error::Result;
+use crate::host::archive::reader::Archive;
+use crate::host::server::Server;
+use crate::job::ReportRow;
+use crate::job::context::Context;
+
+/// The rows of `backup_restore_check()` about the part.
+pub async fn rows(
+    context: &Context<'_>,
+    server: &Server,
+    restore: &Restore,
+    archive: &mut Archive,
+    manifest: &Manifest,
+) -> Result<Vec<ReportRow>> {
+    if let Some(blocker) = unfit(manifest) {
+        return Ok(vec![blocker]);
+    }
+    let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
+    let (schemas, names) = relations_of(&String::from_utf8_lossy(&text), manifest);
+    let patterns = Patterns::new(restore)?;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &names];
+    let rows = server.rows(context.control, MATCHES, &params).await?;
+    let unmatched = rows.iter().filter(|row| row.get::<_, i64>(2) == 0).map(|row| {
+        let (list, word) = match row.get(0) {
+            "schema" => (&restore.schemas, "schema"),
+            _ => (&restore.tables, "table"),
+        };
+        let number = usize::try_from(row.get::<_, i64>(1)).unwrap_or_default();
+        let pattern = list.get(number.wrapping_sub(1)).map_or("", String::as_str);
+        format!("{word} pattern \"{pattern}\"")
+    });
+    let unmatched: Vec<String> = unmatched.collect();
+    Ok(vec![match unmatched.as_slice() {
+        [] => ReportRow::ok("part", "every pattern matches something in the archive"),
+        unmatched => ReportRow::new(
+            "part",
+            "blocker",
+            format!("nothing in the archive matches {}", some(unmatched)),
+            "Patterns are those of pg_dump: a name in upper case is written in double quotes. See \
+             contents.list in the archive (unzip -p <archive> contents.list).",
+        ),
+    }])
+}
+
+/// Why no part of this archive can be restored.
+fn unfit(manifest: &Manifest) -> Option<ReportRow> {
+    let (detail, hint) = if manifest.dump.format == "plain" {
+        (
+            "a plain dump is one script, of which no part can be taken",
+            "Restore all of it into a new database, and copy the rows from there.",
+        )
+    } else if has_timescaledb(manifest) {
+        (
+            "the database has TimescaleDB: rows of a hypertable lie in chunks, which only its own \
+             catalog as a whole can find",
+            "Restore all of it into a new database, and copy the rows from there.",
+        )
+    } else {
+        return None;
+    };
+    Some(ReportRow::new("part", "blocker", detail, hint))
+}
+
+/// Schemas and names of what patterns can match.
+fn relations_of(text: &str, manifest: &Manifest) -> (Vec<String>, Vec<String>) {
+    const KINDS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW", "SEQUENCE"];
+    let entries = toc::parse(text, &manifest.facts.schemas, &manifest.facts.roles);
+    let listed = entries.into_iter().filter(|entry| KINDS.contains(&entry.kind.as_str()));
+    let listed = listed.filter_map(|entry| Some((entry.schema?, entry.name)));
+    // The manifest has the true names, where a list shows spaces for what breaks a line.
+    let counted = manifest.tables.iter().map(|table| (table.schema.clone(), table.name.clone()));
+    listed.chain(counted).unzip()
+}

@@ -1,0 +1,169 @@
+//! `backup_restore()` of some tables into a new database: what was asked for comes with all that it
+//! needs, nothing else comes.
+
+use pg_backup_tests::{Cluster, sqlstate};
+
+const SHOP: &str = r#"
+CREATE ROLE seller; CREATE ROLE reader;
+CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+CREATE DOMAIN public.positive AS int CHECK (VALUE > 0);
+CREATE SCHEMA types; CREATE TYPE types.pair AS (a int, b text);
+CREATE SCHEMA shop AUTHORIZATION seller;
+GRANT USAGE ON SCHEMA public, types TO seller;
+CREATE SEQUENCE shop.numbers START 100;
+ALTER SEQUENCE shop.numbers OWNER TO seller;
+SET ROLE seller;
+CREATE TABLE shop.customers (id serial PRIMARY KEY, name text UNIQUE, mood public.mood,
+    pair types.pair);
+CREATE TABLE shop.orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer int REFERENCES shop.customers, n public.positive,
+    twice int GENERATED ALWAYS AS (n * 2) STORED, number int DEFAULT nextval('shop.numbers'));
+CREATE TABLE shop.items (o int REFERENCES shop.orders, what text);
+CREATE TABLE shop.events (at date, what text) PARTITION BY RANGE (at);
+CREATE TABLE shop.events_20 PARTITION OF shop.events FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE shop.events_21 PARTITION OF shop.events FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+CREATE INDEX ON shop.events (at);
+CREATE TABLE shop.base (i int); CREATE TABLE shop.derived (j int) INHERITS (shop.base);
+CREATE TABLE "shop"."Odd ""x"" y" (i int); CREATE TABLE shop."a
+b" (i int);
+CREATE TABLE shop.alien (row_of shop.items);
+CREATE VIEW shop.sums AS SELECT customer, sum(n) FROM shop.orders GROUP BY 1;
+CREATE MATERIALIZED VIEW shop.best AS SELECT * FROM shop.orders WHERE n > 1;
+INSERT INTO shop.customers (name, mood, pair) SELECT 'c' || i, 'ok', ROW(i, 'x') FROM generate_series(1, 10) i;
+INSERT INTO shop.orders (customer, n) SELECT i % 10 + 1, i FROM generate_series(1, 50) i;
+INSERT INTO shop.items SELECT i, 'thing' FROM generate_series(1, 50) i;
+INSERT INTO shop.events SELECT date '2020-12-01' + i, 'e' FROM generate_series(1, 60) i;
+INSERT INTO shop.base VALUES (1); INSERT INTO shop.derived VALUES (2, 3);
+INSERT INTO shop."Odd ""x"" y" VALUES (1), (2); INSERT INTO shop."a
+b" VALUES (7);
+INSERT INTO shop.alien VALUES (ROW(1, 'x'));
+REFRESH MATERIALIZED VIEW shop.best;
+GRANT SELECT ON shop.orders TO reader;
+CREATE FUNCTION shop.noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER noted BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noted();
+ALTER TABLE shop.customers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON shop.customers USING (name = current_user);
+RESET ROLE;
+CREATE TABLE public.other AS SELECT 1 AS i;
+SELECT lo_from_bytea(0, 'large');"#;
+
+fn shop() -> Cluster {
+    let cluster = Cluster::start();
+    cluster.psql("postgres", "CREATE DATABASE app");
+    cluster.psql("app", SHOP);
+    cluster
+}
+
+fn backed_up(cluster: &Cluster, options: &str) -> String {
+    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
+}
+
+/// Relations of the users with the rows that each has of its own.
+fn relations(cluster: &Cluster, database: &str) -> String {
+    let sql = "SELECT string_agg(c.relname || ' ' || CASE WHEN c.relkind IN ('r', 'm') THEN \
+                (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %s', \
+                 c.oid::regclass), false, true, '')))[1]::text ELSE c.relkind::text END, ', ' \
+                ORDER BY c.relname) \
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind IN ('r', 'm', 'v', 'p', 'S') AND n.nspname !~ '^pg_' \
+            AND n.nspname <> 'information_schema' AND c.relispopulated";
+    cluster.value(database, sql)
+}
+
+fn warnings(cluster: &Cluster) -> String {
+    let sql = "SELECT coalesce(array_to_string(warnings, '; '), '') FROM backup_history \
+               WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
+    cluster.value("postgres", sql)
+}
+
+#[test]
+fn chosen_tables_come_with_what_they_need_and_nothing_else() {
+    let cluster = shop();
+    for (how, jobs) in [("", ""), ("", ", jobs => 2"), (", jobs => 2", ", jobs => 2")] {
+        let id = backed_up(&cluster, how);
+        let call = |what: &str| {
+            let sql = format!("CALL backup_restore({id}, target => 'part', {what}{jobs})");
+            cluster.sql("postgres", &sql);
+        };
+        call("tables => ARRAY['shop.orders']");
+        assert_eq!(relations(&cluster, "part"), "numbers S, orders 50, orders_id_seq S");
+        let state = "SELECT concat_ws(' ', (SELECT last_value FROM shop.numbers), \
+            (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'shop.orders'::regclass), \
+            (SELECT count(*) FROM pg_index WHERE indrelid = 'shop.orders'::regclass), \
+            (SELECT count(*) FROM pg_constraint WHERE conrelid = 'shop.orders'::regclass), \
+            (SELECT relacl FROM pg_class WHERE oid = 'shop.orders'::regclass), \
+            (SELECT sum(twice) FROM shop.orders), (SELECT count(*) FROM pg_largeobject_metadata))";
+        assert_eq!(
+            cluster.value("part", state),
+            "149 1 1 1 {seller=arwdDxt/seller,reader=r/seller} 2550 0"
+        );
+        let told = warnings(&cluster);
+        assert!(told.contains("foreign keys left out") && told.contains("orders_customer_fkey"));
+        cluster.sql("postgres", "DROP DATABASE part");
+        call("tables => ARRAY['shop.orders', 'customers']");
+        assert_eq!(
+            relations(&cluster, "part"),
+            "customers 10, customers_id_seq S, numbers S, orders 50, orders_id_seq S"
+        );
+        assert_eq!(warnings(&cluster), "");
+        let policy = "SELECT concat_ws(' ', relrowsecurity, (SELECT polname FROM pg_policy)) \
+                      FROM pg_class WHERE relname = 'customers'";
+        assert_eq!(cluster.value("part", policy), "true mine");
+        cluster.sql("postgres", "DROP DATABASE part");
+    }
+    cluster.assert_clean();
+}
+
+#[test]
+fn partitions_children_and_hostile_names_come_as_they_are_chosen() {
+    let cluster = shop();
+    let id = backed_up(&cluster, "");
+    for (what, wanted) in [
+        ("tables => ARRAY['events']", "events p, events_20 30, events_21 30"),
+        ("tables => ARRAY['events_21']", "events_21 30"),
+        ("tables => ARRAY['base']", "base 1, derived 1"),
+        ("tables => ARRAY['derived']", "base 0, derived 1"),
+        ("tables => ARRAY['shop.\"Odd \"\"x\"\" y\"']", "Odd \"x\" y 2"),
+        ("tables => ARRAY['shop.\"a\nb\"']", "a\nb 1"),
+        ("tables => ARRAY['alien']", "alien 1, items 0"),
+        ("tables => ARRAY['other']", "other 1"),
+        ("tables => ARRAY['best']", "best 0, orders 0"),
+        ("schemas => ARRAY['public']", "other 1"),
+    ] {
+        let sql = format!("CALL backup_restore({id}, target => 'part', {what})");
+        cluster.sql("postgres", &sql);
+        let found = relations(&cluster, "part");
+        assert!(found.starts_with(wanted) || found == wanted, "{what}: {found}");
+        cluster.sql("postgres", "DROP DATABASE part");
+    }
+    cluster.sql(
+        "postgres",
+        &format!("CALL backup_restore({id}, target => 'part', schemas => ARRAY['shop'])"),
+    );
+    let all = relations(&cluster, "app").replace("other 1, ", "");
+    assert_eq!(relations(&cluster, "part"), all);
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_named_before_anything_is_made() {
+    let cluster = shop();
+    let id = backed_up(&cluster, "");
+    let call =
+        format!("CALL backup_restore({id}, target => 'part', tables => ARRAY['orders', 'ordesr'])");
+    let error = cluster.error("postgres", &call);
+    assert_eq!(error.sqlstate, "55000", "{error}");
+    assert!(error.detail.contains("\"ordesr\"") && !error.detail.contains("\"orders\""), "{error}");
+    let call = format!("CALL backup_restore({id}, target => 'part', schemas => ARRAY['shopp'])");
+    let error = cluster.error("postgres", &call);
+    assert!(error.detail.contains("schema pattern \"shopp\""), "{error}");
+    let call = format!("CALL backup_restore({id}, target => 'part', tables => ARRAY['a.b.c'])");
+    let error = cluster.connect("postgres").batch_execute(&call).unwrap_err();
+    assert_eq!(sqlstate(&error), "22023");
+    let plain = backed_up(&cluster, ", format => 'plain'");
+    let call = format!("CALL backup_restore({plain}, tables => ARRAY['orders'], trusted => true)");
+    let error = cluster.error("postgres", &call);
+    assert!(error.detail.contains("plain dump"), "{error}");
+    let there = "SELECT count(*) FROM pg_database WHERE datname ~ 'part|restored'";
+    assert_eq!(cluster.value("postgres", there), "0");
+}
