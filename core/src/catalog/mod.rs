@@ -7,6 +7,7 @@ pub mod history;
 pub mod history_end;
 pub mod history_files;
 pub mod hooks;
+pub mod into_schema;
 pub mod migrations;
 pub mod part;
 pub mod recovery;

@@ -83,11 +83,10 @@ SELECT r.oid, r.nspname::text, r.relname::text, r.relkind::text,
           JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
           JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
          WHERE i.inhrelid = r.oid AND p.oid NOT IN (SELECT oid FROM chosen)),
-       EXISTS (SELECT FROM along WHERE along.id = r.oid AND r.relkind = 'S'
-                  AND along.of_id NOT IN (SELECT oid FROM chosen)
-                  AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = r.oid
-                                 AND d.classid = 'pg_catalog.pg_class'::regclass
-                                 AND d.refobjid = along.of_id AND d.deptype IN ('a', 'i'))),
+       (SELECT d.refobjid FROM pg_catalog.pg_depend d
+         WHERE r.relkind = 'S' AND d.objid = r.oid AND d.deptype IN ('a', 'i')
+           AND d.classid = 'pg_catalog.pg_class'::regclass
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass LIMIT 1),
        pg_catalog.pg_get_userbyid((SELECT relowner FROM pg_catalog.pg_class WHERE oid = r.oid))::text
   FROM relation r ORDER BY r.oid";
 

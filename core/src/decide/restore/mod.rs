@@ -2,6 +2,7 @@
 //! what the old one was.
 
 pub mod database;
+pub mod into_schema;
 pub mod part;
 pub mod plan;
 pub mod steps;

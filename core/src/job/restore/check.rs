@@ -105,6 +105,9 @@ async fn look(
     if is_part(restore) {
         rows.extend(super::part_check::rows(context, server, restore, archive, manifest).await?);
     }
+    if let Some(into) = &restore.into_schema {
+        rows.push(super::into_schema::rows(context, into, manifest).await?);
+    }
     if let Some(live) = &restore.replace {
         rows.extend(super::replaceable::rows(context, restore, manifest, live).await?);
     }

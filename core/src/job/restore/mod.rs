@@ -7,6 +7,7 @@
 
 mod check;
 mod extract;
+mod into_schema;
 mod leftover;
 mod load;
 mod part;
@@ -124,6 +125,9 @@ async fn steps(
     create(&mut work).await?;
     let done = async {
         filled(&mut work).await?;
+        if let Some(into) = &restore.into_schema {
+            return into_schema::transfer(&work, into).await;
+        }
         announce(context, history, id, restore, Phase::Hooks).await;
         let staging = &restore.target;
         hooks::run_in(context, history, Event::AfterRestore, facts, staging).await?;
@@ -137,6 +141,7 @@ async fn steps(
     let done = done.await;
     match done {
         Err(failure) if !leftover::is_in_place(&work).await => Err(undone(&work, failure).await),
+        _ if restore.into_schema.is_some() => into_schema::finished(&work).await,
         // The word that the names are changed was lost, the names are not.
         _ => Ok(()),
     }

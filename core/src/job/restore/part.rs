@@ -41,8 +41,8 @@ pub struct Relation {
     pub is_chosen: bool,
     /// The partitioned table that it is part of and that is not chosen, as SQL.
     pub parent: Option<String>,
-    /// A sequence that belongs to a table which is not chosen.
-    pub is_of_another: bool,
+    /// The table that a sequence belongs to: it comes and goes with it.
+    pub table: Option<u32>,
     pub owner: String,
 }
 
@@ -151,7 +151,7 @@ async fn section(
 }
 
 /// Every relation, and which are chosen. Errors: none is.
-async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
+pub async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
     let Patterns { schemas, table_schemas, tables } = Patterns::new(work.restore)?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
         [&schemas, &table_schemas, &tables];
@@ -163,7 +163,7 @@ async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
         kind: row.get(3),
         is_chosen: row.get(4),
         parent: row.get(5),
-        is_of_another: row.get(6),
+        table: row.get(6),
         owner: row.get(7),
     };
     let relations: Vec<Relation> = rows.iter().map(relation).collect();
@@ -206,9 +206,12 @@ async fn drop_rest(
     relations: Vec<Relation>,
 ) -> Result<Vec<String>> {
     let control = work.context.control;
-    let mut rest: Vec<Relation> = relations.into_iter().filter(|r| !r.is_chosen).collect();
+    let goes = |relation: &Relation| !relation.is_chosen && relation.table.is_none();
+    let mut rest: Vec<Relation> = relations.into_iter().filter(goes).collect();
     // What was made last needs what was made before it.
     rest.reverse();
+    // What cannot go is found by trying; that is nothing for the server's log.
+    session.batch(control, "SET log_min_messages = panic").await?;
     for _ in 0..ROUNDS {
         let mut left = Vec::new();
         for relation in &rest {
@@ -227,9 +230,7 @@ async fn drop_rest(
             break;
         }
     }
-    // A sequence of a table that stays is no news.
-    let tables = rest.iter().filter(|relation| !relation.is_of_another);
-    Ok(tables.map(|relation| format!("{}.{}", relation.schema, relation.name)).collect())
+    Ok(rest.iter().map(|relation| format!("{}.{}", relation.schema, relation.name)).collect())
 }
 
 fn word(kind: &str) -> &'static str {

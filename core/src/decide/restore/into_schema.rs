@@ -1,0 +1,128 @@
+//! Putting restored tables into a schema of a live database: the statements that gather them in a
+//! schema of the scratch database, and the script that makes that schema in the live one.
+//!
+//! The script is that of pg_dump in its three sections, between `BEGIN` and `COMMIT`: what ends
+//! early, for whatever reason, leaves nothing. Rows are written with the rights of their owners.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use crate::catalog::restore::count;
+use crate::catalog::{ident, literal, qualified};
+use crate::decide::manifest::TableCount;
+use crate::decide::restore::plan::Section;
+use crate::error::{Class, Failure, Result};
+
+/// A table or sequence to move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub schema: String,
+    pub name: String,
+    pub is_sequence: bool,
+    pub owner: String,
+}
+
+/// Gathers what is moved in a new schema. Errors: two of one name.
+pub fn gather(schema: &str, moved: &[Moved]) -> Result<String> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for one in moved {
+        if let Some(other) = seen.insert(&one.name, &one.schema) {
+            return Err(two_of_one_name(other, one));
+        }
+    }
+    let mut owners: Vec<&str> = moved.iter().map(|one| one.owner.as_str()).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    let into = ident(schema);
+    let mut statements = vec!["BEGIN".to_owned(), format!("CREATE SCHEMA {into}")];
+    statements.extend(moved.iter().map(|one| {
+        let word = if one.is_sequence { "SEQUENCE" } else { "TABLE" };
+        format!("ALTER {word} {} SET SCHEMA {into}", qualified(&one.schema, &one.name))
+    }));
+    // They write the rows.
+    let grant = |owner: &&str| format!("GRANT USAGE ON SCHEMA {into} TO {}", ident(owner));
+    statements.extend(owners.iter().map(grant));
+    statements.push("COMMIT".to_owned());
+    Ok(statements.join(";\n"))
+}
+
+fn two_of_one_name(other: &str, one: &Moved) -> Failure {
+    let message = format!("two tables are called \"{}\": one schema cannot hold both", one.name);
+    Failure::new(Class::InvalidArgument, message)
+        .detail(format!("They are in the schemas \"{other}\" and \"{}\".", one.schema))
+        .hint("Choose one of them by its schema, and the other one in a second call.")
+}
+
+/// Arguments of pg_dump for one section of the gathered schema.
+pub fn pg_dump(schema: &str, section: Section, trusted: bool) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec![
+        "--no-password".into(),
+        "--format=plain".into(),
+        "--strict-names".into(),
+        "--no-publications".into(),
+        "--no-subscriptions".into(),
+        format!("--schema={}", ident(schema)).into(),
+        format!("--section={}", section.as_str()).into(),
+    ];
+    if section == Section::Data && !trusted {
+        args.push("--use-set-session-authorization".into());
+    }
+    args
+}
+
+/// What stands before the sections.
+pub const BEGIN: &str = "BEGIN;\n";
+/// What stands behind each.
+pub const AFTER_SECTION: &str = "\nRESET SESSION AUTHORIZATION;\n";
+
+/// What stands at the end: the rows are counted, and everything is there at once.
+pub fn end(schema: &str, tables: &[TableCount]) -> String {
+    let mut script = String::new();
+    for table in tables {
+        let wrong = format!("table {} has not the rows of the archive", ident(&table.name));
+        let block = format!(
+            "BEGIN IF ({}) <> {} THEN RAISE EXCEPTION USING MESSAGE = {}; END IF; END",
+            count(schema, &table.name),
+            table.rows,
+            literal(&wrong)
+        );
+        script.push_str(&format!("DO LANGUAGE plpgsql {};\n", literal(&block)));
+    }
+    script.push_str("COMMIT;\n");
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(schema: &str, name: &str, is_sequence: bool) -> Moved {
+        Moved { schema: schema.into(), name: name.into(), is_sequence, owner: "o\"x".into() }
+    }
+
+    #[test]
+    fn tables_and_sequences_are_gathered_in_a_new_schema() {
+        let sql = gather("S\"1", &[moved("a", "t;", false), moved("b", "s", true)]).unwrap();
+        assert_eq!(
+            sql,
+            "BEGIN;\nCREATE SCHEMA \"S\"\"1\";\nALTER TABLE \"a\".\"t;\" SET SCHEMA \"S\"\"1\";\n\
+             ALTER SEQUENCE \"b\".\"s\" SET SCHEMA \"S\"\"1\";\n\
+             GRANT USAGE ON SCHEMA \"S\"\"1\" TO \"o\"\"x\";\nCOMMIT"
+        );
+    }
+
+    #[test]
+    fn two_tables_of_one_name_are_named() {
+        let failure = gather("s", &[moved("a", "t", false), moved("b", "t", false)]).unwrap_err();
+        assert!(failure.message.contains("\"t\"") && failure.detail.contains("\"a\" and \"b\""));
+    }
+
+    #[test]
+    fn the_script_ends_with_the_count_and_the_commit() {
+        let table = TableCount { schema: "x".into(), name: "it's".into(), rows: 3, bytes: 0 };
+        let script = end("s", &[table]);
+        assert!(script.starts_with("DO LANGUAGE plpgsql 'BEGIN IF (SELECT pg_catalog.count(*) FROM ONLY \"s\".\"it''s\") <> 3 THEN"));
+        assert!(script.ends_with(";\nCOMMIT;\n"));
+        assert_eq!(end("s", &[]), "COMMIT;\n");
+    }
+}

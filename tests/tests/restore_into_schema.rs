@@ -1,0 +1,258 @@
+//! `backup_restore(…, into_schema => …)`: deleted rows can be joined back, and whatever goes wrong
+//! changes nothing in the live database.
+
+use nix::sys::signal::Signal;
+use pg_backup_tests::{Cluster, Faults, LIMIT, is_alive, signal, wait_until};
+
+const SHOP: &str = r#"
+CREATE ROLE seller; CREATE ROLE reader;
+CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+CREATE DOMAIN public.positive AS int CHECK (VALUE > 0);
+CREATE SCHEMA shop AUTHORIZATION seller; CREATE SCHEMA "Old ""x""";
+CREATE SEQUENCE shop.numbers START 100; ALTER SEQUENCE shop.numbers OWNER TO seller;
+SET ROLE seller;
+CREATE TABLE shop.customers (id serial PRIMARY KEY, name text UNIQUE);
+CREATE TABLE shop.orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood public.mood,
+    customer int REFERENCES shop.customers, n public.positive,
+    twice int GENERATED ALWAYS AS (n * 2) STORED, number int DEFAULT nextval('shop.numbers'));
+CREATE INDEX orders_n ON shop.orders (n);
+CREATE TABLE shop.events (at date, what text) PARTITION BY RANGE (at);
+CREATE TABLE shop.events_20 PARTITION OF shop.events FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE shop.events_21 PARTITION OF shop.events DEFAULT;
+CREATE TABLE shop.base (i int); CREATE TABLE shop.derived (j int) INHERITS (shop.base);
+INSERT INTO shop.customers (name) SELECT 'c' || i FROM generate_series(1, 10) i;
+INSERT INTO shop.orders (mood, customer, n) SELECT 'ok', i % 10 + 1, i FROM generate_series(1, 50) i;
+INSERT INTO shop.events SELECT date '2020-12-01' + i, 'e' FROM generate_series(1, 60) i;
+INSERT INTO shop.base VALUES (1); INSERT INTO shop.derived VALUES (2, 3);
+GRANT SELECT ON shop.orders TO reader;
+CREATE FUNCTION shop.noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'noted'; END $$;
+CREATE TRIGGER noted BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noted();
+ALTER TABLE shop.orders ENABLE ALWAYS TRIGGER noted;
+CREATE VIEW shop.sums AS SELECT sum(n) FROM shop.orders;
+RESET ROLE;
+CREATE TABLE "Old ""x"""."orders" (i int);
+CREATE TABLE "Old ""x"""."N'a""m
+e $check$ \ ;" (i int, "c;'" text); INSERT INTO "Old ""x"""."N'a""m
+e $check$ \ ;" VALUES (1, E'tab\t\\.');"#;
+
+fn fill(cluster: &Cluster) -> String {
+    cluster.psql("postgres", "CREATE DATABASE app");
+    cluster.psql("app", SHOP);
+    cluster.value("postgres", "SELECT backup_create(database => 'app')")
+}
+
+fn call(id: &str, tables: &str, schema: &str) -> String {
+    format!("CALL backup_restore({id}, tables => {tables}, into_schema => '{schema}')")
+}
+
+fn last_restore(cluster: &Cluster) -> String {
+    let sql = "SELECT concat_ws(': ', status, error) FROM backup_history \
+               WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
+    cluster.value("postgres", sql)
+}
+
+/// The live database has no schema `saved` and there is no scratch database.
+fn assert_untouched(cluster: &Cluster, schema: &str) {
+    assert_eq!(cluster.schema_of("app"), schema);
+    let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE '%restoring%'";
+    assert_eq!(cluster.value("postgres", databases), "0");
+}
+
+#[test]
+fn deleted_rows_can_be_joined_back() {
+    let cluster = Cluster::start();
+    let id = fill(&cluster);
+    cluster.sql("app", "DELETE FROM shop.orders WHERE n > 20; DELETE FROM shop.events");
+    cluster.sql("postgres", &call(&id, "ARRAY['shop.orders', 'events', 'derived']", "saved"));
+    assert_eq!(last_restore(&cluster), "succeeded");
+    for (sql, wanted) in [
+        (
+            "SELECT concat_ws(' ', count(*), sum(twice), min(mood), pg_typeof(min(n))) FROM saved.orders",
+            "50 2550 ok integer",
+        ),
+        (
+            "SELECT count(*) FROM saved.orders s LEFT JOIN shop.orders o USING (id) WHERE o.id IS NULL",
+            "30",
+        ),
+        ("SELECT count(*) FROM saved.events", "60"),
+        ("SELECT count(*) FROM shop.base", "2"),
+        (
+            "SELECT string_agg(relname || ' ' || relkind::text || ' ' || pg_get_userbyid(relowner), ', ' ORDER BY relname) \
+          FROM pg_class WHERE relnamespace = 'saved'::regnamespace",
+            "derived r seller, events p seller, events_20 r seller, events_21 r seller, \
+          numbers S seller, orders r seller, orders_id_seq S seller, orders_n i seller, \
+          orders_pkey i seller",
+        ),
+        (
+            "SELECT relacl::text FROM pg_class WHERE oid = 'saved.orders'::regclass",
+            "{seller=arwdDxt/seller,reader=r/seller}",
+        ),
+        ("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'saved.orders'::regclass", "0"),
+        (
+            "SELECT count(*) FROM pg_constraint WHERE conrelid = 'saved.orders'::regclass AND contype = 'f'",
+            "0",
+        ),
+        ("SELECT nextval('saved.orders_id_seq') || ' ' || nextval('saved.numbers')", "51 150"),
+        (
+            "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'saved.orders'::regclass AND pg_get_expr(adbin, adrelid) ~ 'nextval'",
+            "nextval('saved.numbers'::regclass)",
+        ),
+    ] {
+        assert_eq!(cluster.value("app", sql), wanted, "{sql}");
+    }
+    // The way back for rows.
+    cluster.sql("app", "ALTER TABLE shop.orders DISABLE TRIGGER noted");
+    cluster.sql(
+        "app",
+        "INSERT INTO shop.orders (id, mood, customer, n, number) OVERRIDING SYSTEM VALUE \
+         SELECT id, mood, customer, n, number FROM saved.orders s \
+          WHERE NOT EXISTS (SELECT FROM shop.orders o WHERE o.id = s.id)",
+    );
+    assert_eq!(cluster.value("app", "SELECT sum(twice) FROM shop.orders"), "2550");
+    cluster.sql("app", "DROP SCHEMA saved CASCADE");
+    cluster.assert_clean();
+}
+
+#[test]
+fn hostile_names_are_only_names() {
+    let cluster = Cluster::start();
+    let id = fill(&cluster);
+    let long = "l".repeat(63);
+    for schema in ["dbname=x", "--help", "a'b\\c\"d", "a b\nc", "*", "$check$", long.as_str()] {
+        let sql = format!(
+            "CALL backup_restore({id}, tables => ARRAY['\"N''a\"\"m\ne $check$ \\ ;\"'], into_schema => $1)"
+        );
+        let mut session = cluster.connect("postgres");
+        session.execute(&sql, &[&schema]).unwrap_or_else(|error| panic!("{schema}: {error:?}"));
+        let there = "SELECT count(*) FROM pg_tables WHERE schemaname = $1";
+        let count: i64 = cluster.connect("app").query_one(there, &[&schema]).unwrap().get(0);
+        assert_eq!(count, 1, "{schema}");
+    }
+}
+
+#[test]
+fn what_cannot_be_put_there_is_refused_and_changes_nothing() {
+    let cluster = Cluster::start();
+    let id = fill(&cluster);
+    let schema = cluster.schema_of("app");
+    let refused = |tables: &str, into: &str| cluster.error("postgres", &call(&id, tables, into));
+    let error = refused("ARRAY['customers']", "shop");
+    assert!(error.detail.contains("schema \"shop\" exists"), "{error}");
+    let error = refused("ARRAY['orders']", "saved");
+    assert!(error.message.contains("two tables are called \"orders\""), "{error}");
+    let error = refused("ARRAY['sums']", "saved");
+    assert!(error.message.contains("no table is chosen"), "{error}");
+    assert_untouched(&cluster, &schema);
+    cluster.sql("app", "ALTER TYPE public.mood ADD VALUE 'new'");
+    let schema = cluster.schema_of("app");
+    let error = refused("ARRAY['shop.orders']", "saved");
+    assert_eq!(error.sqlstate, "55000");
+    assert!(error.detail.contains("\"public\".\"mood\" is another one there"), "{error}");
+    cluster.sql("app", "DROP TYPE public.mood CASCADE");
+    let error = refused("ARRAY['shop.orders']", "saved");
+    assert!(error.detail.contains("\"public\".\"mood\" is not there"), "{error}");
+    assert_ne!(cluster.schema_of("app"), schema);
+    let schema = cluster.schema_of("app");
+    cluster.use_tool(
+        "pg_dump",
+        "#!/bin/bash\n[[ \"$*\" == *section=data* ]] && { \"$REAL\" \"$@\" | head -c 1500; exit 1; }\nexec \"$REAL\" \"$@\"",
+    );
+    let error = refused("ARRAY['customers']", "saved");
+    assert_eq!(error.sqlstate, "38000", "{error}");
+    cluster.use_real_tools();
+    assert_untouched(&cluster, &schema);
+    cluster.sql("postgres", "DROP DATABASE app");
+    let error = refused("ARRAY['customers']", "saved");
+    assert!(error.detail.contains("database \"app\" does not exist"), "{error}");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_cancel_in_the_middle_leaves_nothing() {
+    for point in ["after_data", "gathered", "poured_pre_data", "poured_data", "poured_post_data"] {
+        let faults = Faults::default();
+        let cluster = faults.cluster(&[]);
+        let id = fill(&cluster);
+        let schema = cluster.schema_of("app");
+        faults.plant(point);
+        let running = cluster.call("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+        faults.wait(point);
+        running.cancel();
+        faults.lift(point);
+        assert_eq!(running.error().sqlstate, "57014", "{point}");
+        wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+        assert!(last_restore(&cluster).starts_with("cancelled"), "{point}");
+        assert_untouched(&cluster, &schema);
+        cluster.sql("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+        cluster.assert_clean();
+    }
+}
+
+#[test]
+fn a_kill_in_the_middle_leaves_nothing() {
+    for point in ["gathered", "poured_data", "poured_post_data"] {
+        let faults = Faults::default();
+        let mut cluster = faults.cluster(&[]);
+        let id = fill(&cluster);
+        let schema = cluster.schema_of("app");
+        faults.plant(point);
+        let running = cluster.call("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+        let runner = faults.wait(point);
+        let postmaster = cluster.pid();
+        let killer = std::thread::spawn(move || {
+            wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
+            signal(runner, Signal::SIGKILL);
+        });
+        cluster.kill_postmaster();
+        killer.join().unwrap();
+        faults.lift(point);
+        running.error();
+        cluster.start_again();
+        wait_until("the end of recovery", LIMIT, || {
+            last_restore(&cluster).starts_with("interrupted")
+        });
+        assert_untouched(&cluster, &schema);
+        cluster.sql("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+        assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+    }
+}
+
+const TROJANS: &str = "
+CREATE ROLE mallory; GRANT CREATE ON SCHEMA public TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION public.bite(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> 'mallory' THEN RAISE EXCEPTION 'bitten as %', current_user; END IF;
+    RETURN true;
+END $$;
+CREATE FUNCTION public.bite_int(int) RETURNS int LANGUAGE sql IMMUTABLE
+    AS 'SELECT CASE WHEN public.bite($1) THEN $1 END';
+CREATE DOMAIN public.biting AS int CHECK (public.bite(VALUE));
+CREATE TABLE public.checked (i int CHECK (public.bite(i)), j public.biting,
+    k int GENERATED ALWAYS AS (public.bite_int(i)) STORED);
+CREATE TABLE public.parted (i int) PARTITION BY RANGE (public.bite_int(i));
+CREATE TABLE public.part PARTITION OF public.parted FOR VALUES FROM (0) TO (10);
+INSERT INTO public.checked VALUES (1, 2); INSERT INTO public.parted VALUES (1);
+CREATE INDEX ON public.checked (public.bite_int(i));
+CREATE FUNCTION public.bite_row() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.bite(1); RETURN NEW; END $$;
+CREATE TRIGGER biting BEFORE INSERT ON public.checked FOR EACH ROW EXECUTE FUNCTION public.bite_row();
+ALTER TABLE public.checked ENABLE ALWAYS TRIGGER biting;
+RESET ROLE;";
+
+#[test]
+fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
+    let cluster = Cluster::start();
+    cluster.psql("postgres", "CREATE DATABASE app");
+    cluster.psql("app", TROJANS);
+    let id = cluster.value("postgres", "SELECT backup_create(database => 'app')");
+    let tables = "ARRAY['checked', 'parted']";
+    cluster.sql("postgres", &call(&id, tables, "saved"));
+    let rows =
+        "SELECT (SELECT sum(i + j + k) FROM saved.checked) + (SELECT sum(i) FROM saved.parted)";
+    cluster.psql("app", "ALTER TABLE saved.checked OWNER TO mallory");
+    assert_eq!(cluster.value("app", rows), "5");
+    let sql = format!("CALL backup_restore({id}, tables => {tables}, target => 'part')");
+    cluster.sql("postgres", &sql);
+    assert_eq!(cluster.value("part", "SELECT count(*) FROM checked"), "1");
+}
