@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod facts;
+pub mod globals;
 pub mod history;
 pub mod history_end;
 pub mod history_files;

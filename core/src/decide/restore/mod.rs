@@ -2,6 +2,7 @@
 //! what the old one was.
 
 pub mod database;
+pub mod globals;
 pub mod into_schema;
 pub mod part;
 pub mod plan;

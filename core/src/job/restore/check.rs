@@ -111,20 +111,7 @@ async fn look(
     if let Some(live) = &restore.replace {
         rows.extend(super::replaceable::rows(context, restore, manifest, live).await?);
     }
-    rows.push(names(
-        "roles",
-        "role",
-        &ready.missing_roles,
-        "Create them first: globals.sql in the \
-        archive has them (unzip -p <archive> globals.sql).",
-    ));
-    rows.push(names(
-        "tablespaces",
-        "tablespace",
-        &ready.missing_tablespaces,
-        "Create them first \
-        with CREATE TABLESPACE; globals.sql in the archive has their places.",
-    ));
+    rows.extend(globals(context, server, restore, archive, manifest, &ready).await?);
     rows.push(names(
         "extensions",
         "extension",
@@ -138,6 +125,37 @@ async fn look(
     rows.push(origin(restore, manifest, &ready));
     rows.push(subscriptions(manifest));
     Ok((rows, Some(opened)))
+}
+
+/// Roles and tablespaces: there, or made when that was asked for.
+async fn globals(
+    context: &Context<'_>,
+    server: &Server,
+    restore: &Restore,
+    archive: &mut Archive,
+    manifest: &Manifest,
+    ready: &Readiness,
+) -> Result<Vec<ReportRow>> {
+    let (roles, tablespaces) = (&ready.missing_roles, &ready.missing_tablespaces);
+    if restore.globals {
+        return super::globals::rows(context, server, archive, manifest, roles, tablespaces).await;
+    }
+    Ok(vec![
+        names(
+            "roles",
+            "role",
+            roles,
+            "globals => true makes them as globals.sql in the archive has them; or create them \
+             first.",
+        ),
+        names(
+            "tablespaces",
+            "tablespace",
+            tablespaces,
+            "globals => true makes them where globals.sql in the archive has them, in empty \
+             directories; or create them first with CREATE TABLESPACE.",
+        ),
+    ])
 }
 
 async fn archive(context: &Context<'_>, stored: &StoredArchive) -> Result<(Archive, Manifest)> {

@@ -7,6 +7,7 @@
 
 mod check;
 mod extract;
+mod globals;
 mod into_schema;
 mod leftover;
 mod load;
@@ -236,7 +237,8 @@ async fn checked<'a>(
 ) -> Result<Work<'a>> {
     announce(context, history, id, restore, Phase::Checking).await;
     let server = outside(context, restore).await?;
-    let (archive, manifest) = check::passed(context, &server, restore, stored).await?;
+    let (mut archive, manifest) = check::passed(context, &server, restore, stored).await?;
+    globals::make(context, history, id, restore, &mut archive, &manifest).await?;
     let target = server.one(context.control, FREE_ID, &[]).await?.get(0);
     Ok(Work { context, history, restore, id, target, server, archive, manifest })
 }
