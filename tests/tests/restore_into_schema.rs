@@ -256,3 +256,30 @@ fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
     cluster.sql("postgres", &sql);
     assert_eq!(cluster.value("part", "SELECT count(*) FROM checked"), "1");
 }
+
+#[test]
+fn the_plan_shows_how_and_touches_nothing() {
+    let cluster = Cluster::start();
+    let id = fill(&cluster);
+    let schema = cluster.schema_of("app");
+    let plan = cluster.value(
+        "postgres",
+        &format!(
+            "SELECT string_agg(action || ': ' || command, E'\\n' ORDER BY step) \
+             FROM backup_restore_plan({id}, tables => ARRAY['shop.orders'], into_schema => 'sa\"ved', globals => true)"
+        ),
+    );
+    for part in [
+        "make missing roles and tablespaces, and touch no other: unzip -p",
+        "the rows of what is chosen: table shop.orders: pg_restore --list --verbose",
+        "pg_restore --use-list=…/rest --no-password --exit-on-error --section=data",
+        "expect the recorded rows in each chosen table",
+        "ALTER TABLE … SET SCHEMA \"sa\"\"ved\"",
+        "--section=data --use-set-session-authorization | psql",
+        "DROP DATABASE IF EXISTS \"…_restoring_<run>\" WITH (FORCE)",
+    ] {
+        assert!(plan.contains(part), "{part}\n{plan}");
+    }
+    assert!(!plan.contains("SCRAM"), "{plan}");
+    assert_untouched(&cluster, &schema);
+}

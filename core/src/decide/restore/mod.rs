@@ -5,5 +5,6 @@ pub mod database;
 pub mod globals;
 pub mod into_schema;
 pub mod part;
+pub mod part_steps;
 pub mod plan;
 pub mod steps;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::database::{create, open, properties};
+use super::part_steps;
 use super::plan::{Load, Section, pg_restore, psql};
 use crate::catalog::ident;
 use crate::catalog::restore::CARRIED;
@@ -32,6 +33,7 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
     let database = &manifest.facts.database;
     let mut steps =
         vec![step("check", check(restore)), step("run the hooks", hook("before_restore"))];
+    steps.splice(1..1, part_steps::globals(restore, archive));
     if let Some(backup) = &restore.safety_backup {
         let name = backup.database.replace('\'', "''");
         let command = format!("SELECT backup_create(database => '{name}')");
@@ -40,11 +42,13 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
     let sql = create(&restore.target, 0, database).replace(" OID = 0", "");
     steps.push(step("create the database, closed to clients", sql));
     steps.extend(load(manifest, restore, archive));
-    for table in &manifest.tables {
-        let sql = crate::catalog::restore::count(&table.schema, &table.name);
-        steps.push(step(&format!("expect {} rows", table.rows), sql));
-    }
+    steps.extend(part_steps::drop_rest(restore));
+    steps.extend(part_steps::counts(manifest, restore));
     steps.push(step("gather statistics", "ANALYZE".to_owned()));
+    if let Some(into) = &restore.into_schema {
+        steps.extend(part_steps::into_schema(restore, into));
+        return steps;
+    }
     steps.push(step("run the hooks in the new database", hook("after_restore")));
     for command in properties(&restore.target, database) {
         steps.push(step("set what the database was", command));
@@ -109,7 +113,7 @@ fn swap(manifest: &Manifest, restore: &Restore, live: &str) -> Vec<Step> {
     steps
 }
 
-fn step(action: &str, command: String) -> Step {
+pub(super) fn step(action: &str, command: String) -> Step {
     Step { action: action.to_owned(), command }
 }
 
@@ -127,10 +131,13 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
         let what = if directory { DIRECTORY } else { member };
         steps.push(step("unpack", format!("unzip {archive} '{what}*' -d {}", place.display())));
     }
+    steps.extend(part_steps::lists(restore));
     for section in Section::ALL {
+        let list = part_steps::list(restore, section).into_iter();
         let (jobs, trusted) = (restore.jobs, restore.trusted);
         let load = Load { section, jobs, trusted, source: unpacked };
-        let restore = line("pg_restore", pg_restore(&restore.target, &load));
+        let args = list.chain(pg_restore(&restore.target, &load)).collect();
+        let restore = line("pg_restore", args);
         let command = if unpacked.is_some() { restore } else { format!("{source} | {restore}") };
         steps.push(step(&format!("load the section {}", section.as_str()), command));
     }
@@ -145,7 +152,7 @@ fn decoder(member: &str) -> &'static str {
     }
 }
 
-fn line(program: &str, args: Vec<OsString>) -> String {
+pub(super) fn line(program: &str, args: Vec<OsString>) -> String {
     let words = args.iter().map(|arg| arg.to_string_lossy().into_owned());
     std::iter::once(program.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
