@@ -25,7 +25,7 @@ SELECT string_agg(concat_ws(' ', rolname, rolsuper, rolinherit, rolcreaterole, r
 
 #[test]
 fn missing_roles_come_back_as_they_were_and_others_are_not_touched() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::with(&["log_statement = all", "log_min_duration_statement = 0"]);
     cluster.psql("postgres", "CREATE DATABASE app");
     cluster.psql("app", ROLES);
     cluster.psql(
@@ -58,6 +58,8 @@ fn missing_roles_come_back_as_they_were_and_others_are_not_touched() {
                     WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
     let told = cluster.value("postgres", warnings);
     assert!(told.contains("made as superusers, as they were: boss"), "{told}");
+    let hash = cluster.value("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname ~ '^Ow'");
+    assert!(hash.starts_with("SCRAM") && !cluster.log().contains(&hash));
     // What exists stays as it is by now.
     cluster.psql(
         "postgres",

@@ -169,7 +169,7 @@ fn what_cannot_be_put_there_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_cancel_in_the_middle_leaves_nothing() {
-    for point in ["after_data", "gathered", "poured_pre_data", "poured_data", "poured_post_data"] {
+    for point in ["after_data", "gathered", "poured_pre_data", "poured_data"] {
         let faults = Faults::default();
         let cluster = faults.cluster(&[]);
         let id = fill(&cluster);
@@ -186,6 +186,27 @@ fn a_cancel_in_the_middle_leaves_nothing() {
         cluster.sql("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
         cluster.assert_clean();
     }
+}
+
+#[test]
+fn a_cancel_just_before_the_commit_leaves_all_or_nothing() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = fill(&cluster);
+    let schema = cluster.schema_of("app");
+    faults.plant("poured_post_data");
+    let running = cluster.call("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+    faults.wait("poured_post_data");
+    running.cancel();
+    faults.lift("poured_post_data");
+    assert_eq!(running.error().sqlstate, "57014");
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    if last_restore(&cluster) == "succeeded" {
+        // The word came when the tables were there already.
+        assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+        cluster.sql("app", "DROP SCHEMA saved CASCADE");
+    }
+    assert_untouched(&cluster, &schema);
 }
 
 #[test]
@@ -282,4 +303,29 @@ fn the_plan_shows_how_and_touches_nothing() {
     }
     assert!(!plan.contains("SCRAM"), "{plan}");
     assert_untouched(&cluster, &schema);
+}
+
+#[test]
+fn a_cancel_that_comes_after_the_commit_is_too_late() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = fill(&cluster);
+    // Has done its work, and does not end.
+    let gate = cluster.make_dir("gate").join("gate");
+    std::fs::write(&gate, "").unwrap();
+    let script = format!(
+        "#!/bin/bash\n\"$REAL\" \"$@\"\nwhile [ -e '{}' ]; do read -t 0.02 <> <(:); done",
+        gate.display()
+    );
+    cluster.use_tool("psql", &script);
+    let running = cluster.call("postgres", &call(&id, "ARRAY['shop.orders']", "saved"));
+    let there = "SELECT count(*) FROM pg_namespace WHERE nspname = 'saved'";
+    wait_until("the commit", LIMIT, || cluster.value("app", there) == "1");
+    running.cancel();
+    assert_eq!(running.error().sqlstate, "57014");
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    assert_eq!(last_restore(&cluster), "succeeded");
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+    let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE '%restoring%'";
+    assert_eq!(cluster.value("postgres", databases), "0");
 }

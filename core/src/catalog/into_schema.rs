@@ -4,6 +4,11 @@
 pub const SCHEMA_EXISTS: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
 
+/// Sessions in the database `$1` that are called `$2`.
+pub const SESSIONS: &str = "
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+ WHERE datname = $1 AND application_name = $2";
+
 /// Parents that are not among `$1` of the tables `$1`: child and parent, as SQL.
 pub const OTHER_PARENTS: &str = "
 SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(c.relname),

@@ -106,7 +106,7 @@ async fn look(
         rows.extend(super::part_check::rows(context, server, restore, archive, manifest).await?);
     }
     if let Some(into) = &restore.into_schema {
-        rows.push(super::into_schema::rows(context, into, manifest).await?);
+        rows.push(super::part_check::schema_row(context, into, manifest).await?);
     }
     if let Some(live) = &restore.replace {
         rows.extend(super::replaceable::rows(context, restore, manifest, live).await?);

@@ -14,6 +14,7 @@ mod load;
 mod part;
 mod part_check;
 mod place;
+mod pour;
 mod properties;
 mod rehearse;
 mod replaceable;

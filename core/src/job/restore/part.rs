@@ -10,9 +10,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Work;
 use super::extract::{Unpacked, reader, stream};
 use super::load::{alone, client, fed, phase_of, point};
+use super::{Work, into_schema};
 use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, Patterns, RELATIONS};
 use crate::catalog::qualified;
 use crate::decide::archive_spec::CONTENTS_MAX;
@@ -46,7 +46,7 @@ pub struct Relation {
     pub owner: String,
 }
 
-/// Loads the part, and drops the rest. Gives the chosen relations.
+/// Loads the part, and drops the rest.
 pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()> {
     let text = contents(work, unpacked).await?;
     let session = work.session_in_target().await?;
@@ -57,6 +57,9 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()
     // Only now there are all schemas by which names are told apart.
     let entries = known(work, &session, &text).await?;
     let relations = chosen(work, &session).await?;
+    if let Some(into) = &work.restore.into_schema {
+        into_schema::fits(work, &session, &relations, into).await?;
+    }
     detach(work, &session, &relations).await?;
     let names: HashSet<Printed> = relations
         .iter()

@@ -1,14 +1,16 @@
-//! What has to be true before a part is restored: every pattern matches something, and the archive
-//! is one of which a part can be taken.
+//! What has to be true before a part is restored: every pattern matches something, the archive is
+//! one of which a part can be taken, and the schema that it goes into is not there yet.
 
 use super::check::has_timescaledb;
+use super::into_schema::session_in;
+use crate::catalog::into_schema::SCHEMA_EXISTS;
 use crate::catalog::part::{MATCHES, Patterns};
 use crate::decide::archive_spec::{CONTENTS, CONTENTS_MAX};
 use crate::decide::manifest::Manifest;
-use crate::decide::request::Restore;
+use crate::decide::request::{IntoSchema, Restore};
 use crate::decide::restore::part::some;
 use crate::decide::toc;
-use crate::error::Result;
+use crate::error::{Class, Result};
 use crate::host::archive::reader::Archive;
 use crate::host::server::Server;
 use crate::job::ReportRow;
@@ -81,4 +83,37 @@ fn relations_of(text: &str, manifest: &Manifest) -> (Vec<String>, Vec<String>) {
     // The manifest has the true names, where a list shows spaces for what breaks a line.
     let counted = manifest.tables.iter().map(|table| (table.schema.clone(), table.name.clone()));
     listed.chain(counted).unzip()
+}
+
+/// The row of `backup_restore_check()` about the schema.
+pub async fn schema_row(
+    context: &Context<'_>,
+    into: &IntoSchema,
+    manifest: &Manifest,
+) -> Result<ReportRow> {
+    let IntoSchema { database, schema } = into;
+    let blocker =
+        |detail: String, hint: &str| ReportRow::new("into_schema", "blocker", detail, hint);
+    let live = match session_in(context, database, 0).await {
+        Ok(live) => live,
+        Err(failure) if failure.class == Class::UndefinedDatabase => {
+            return Ok(blocker(
+                format!("database \"{database}\" does not exist"),
+                "Restore the tables into a new database, with target => '…'.",
+            ));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let exists: bool = live.one(context.control, SCHEMA_EXISTS, &[&schema]).await?.get(0);
+    Ok(if exists {
+        let detail = format!("schema \"{schema}\" exists in database \"{database}\"");
+        blocker(detail, "An existing schema is never written to: choose another name.")
+    } else if manifest.facts.schemas.contains(schema) || schema.starts_with("pg_") {
+        let detail =
+            format!("the archive has a schema \"{schema}\" itself, or the server keeps it");
+        blocker(detail, "Choose another name.")
+    } else {
+        let detail = format!("schema \"{schema}\" will be made in database \"{database}\"");
+        ReportRow::ok("into_schema", detail)
+    })
 }
