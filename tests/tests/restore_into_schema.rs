@@ -114,6 +114,25 @@ fn deleted_rows_can_be_joined_back() {
 }
 
 #[test]
+fn it_can_be_called_from_the_live_database_itself() {
+    let cluster = Cluster::start();
+    fill(&cluster);
+    cluster.sql("app", "CREATE EXTENSION pg_backup");
+    let id = cluster.value("app", "SELECT backup_create()");
+    cluster.sql("app", "DROP TABLE shop.events");
+    cluster.sql("app", &call(&id, "ARRAY['events', 'shop.orders']", "saved"));
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.events"), "60");
+    let run = "SELECT concat_ws(' ', status, database) FROM backup_history \
+               WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
+    assert_eq!(cluster.value("app", run), "succeeded app");
+    let schedules = "SELECT count(*) FROM backup_history";
+    assert_eq!(cluster.value("app", schedules), "2");
+    let error = cluster.error("app", &call(&id, "ARRAY['backup_runs']", "other"));
+    assert_eq!(error.sqlstate, "42704", "what belongs to an extension is not chosen: {error}");
+    cluster.assert_nothing_left();
+}
+
+#[test]
 fn hostile_names_are_only_names() {
     let cluster = Cluster::start();
     let id = fill(&cluster);
