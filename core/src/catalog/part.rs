@@ -33,13 +33,15 @@ impl Patterns {
 /// How many of the names `$4` (schemas) and `$5` (relations) each pattern matches, and its number
 /// among those of its kind (`schema` or `table`), from 1.
 pub const MATCHES: &str = "
-WITH relation AS (SELECT * FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) r(nsp, rel))
+WITH relation AS (
+    SELECT * FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) r(nsp, rel))
 SELECT 'schema', p.number, (SELECT pg_catalog.count(*) FROM relation WHERE nsp ~ p.s)
   FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY p(s, number)
 UNION ALL
 SELECT 'table', p.number, (SELECT pg_catalog.count(*) FROM relation
                    WHERE rel ~ p.r AND (p.s = '' OR nsp ~ p.s))
-  FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) WITH ORDINALITY p(s, r, number)";
+  FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]))
+       WITH ORDINALITY p(s, r, number)";
 
 /// Every relation of the users, and whether it is chosen: those that a pattern matches, their
 /// children and partitions, and the sequences that they own or whose values they take. What belongs
@@ -87,7 +89,8 @@ SELECT r.oid, r.nspname::text, r.relname::text, r.relkind::text,
          WHERE r.relkind = 'S' AND d.objid = r.oid AND d.deptype IN ('a', 'i')
            AND d.classid = 'pg_catalog.pg_class'::regclass
            AND d.refclassid = 'pg_catalog.pg_class'::regclass LIMIT 1),
-       pg_catalog.pg_get_userbyid((SELECT relowner FROM pg_catalog.pg_class WHERE oid = r.oid))::text
+       pg_catalog.pg_get_userbyid(
+           (SELECT relowner FROM pg_catalog.pg_class WHERE oid = r.oid))::text
   FROM relation r ORDER BY r.oid";
 
 /// Materialized views among `$1` whose query reads a relation with rows that is not in `$1`.

@@ -87,19 +87,27 @@ impl Entry {
     fn relation(&self) -> Option<Printed> {
         Some(printed(self.toc.schema.as_deref()?, &self.toc.name))
     }
-
-    fn is_of_large_objects(&self) -> bool {
-        let kind = self.toc.kind.as_str();
-        matches!(kind, "BLOB" | "BLOB METADATA" | "BLOB COMMENTS" | "BLOBS" | "LARGE OBJECT")
-            || self.toc.schema.is_none()
-                && ABOUT_OTHERS.contains(&kind)
-                && self.toc.name.starts_with("LARGE OBJECT")
-    }
 }
 
-/// The list for the section pre-data.
-pub fn definitions(entries: &[Entry]) -> String {
-    list(entries.iter().filter(|entry| !entry.is_of_large_objects()))
+/// What large objects, and what is said about them, begin with behind the numbers of a line.
+const LARGE_OBJECTS: [&str; 5] = [
+    "BLOB",
+    "LARGE OBJECT",
+    "ACL - LARGE OBJECT ",
+    "COMMENT - LARGE OBJECT ",
+    "SECURITY LABEL - LARGE OBJECT ",
+];
+
+/// The list for the section pre-data: every line, understood or not, but large objects.
+pub fn definitions(text: &str) -> String {
+    let number = |line: &str| {
+        let (number, rest) = line.split_once("; ")?;
+        let number: u32 = number.parse().ok()?;
+        let kind = rest.splitn(3, ' ').nth(2)?;
+        let large = LARGE_OBJECTS.iter().any(|start| kind.starts_with(start));
+        (!large).then(|| format!("{number};\n"))
+    };
+    text.lines().filter_map(number).collect()
 }
 
 /// What is restored when the definitions are there.

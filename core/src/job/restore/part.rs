@@ -50,9 +50,8 @@ pub struct Relation {
 pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()> {
     let text = contents(work, unpacked).await?;
     let session = work.session_in_target().await?;
-    let entries = known(work, &session, &text).await?;
     let lists = Lists::new(work)?;
-    let definitions = lists.write("definitions", &part::definitions(&entries))?;
+    let definitions = lists.write("definitions", &part::definitions(&text))?;
     section(work, unpacked, Section::PreData, &definitions).await?;
     // Only now there are all schemas by which names are told apart.
     let entries = known(work, &session, &text).await?;

@@ -117,3 +117,28 @@ pub async fn schema_row(
         ReportRow::ok("into_schema", detail)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(format: &str, extension: &str) -> Manifest {
+        let moment = "2026-01-01T00:00:00Z";
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "id": 1, "created_at": {"start": moment, "end": moment},
+            "comment": null, "origin": "manual", "tools": {"pg_backup": "", "pg_dump": ""},
+            "dump": {"format": format, "compression": "none", "jobs": 1},
+            "extensions": [{"name": extension, "version": "1", "schema": "public"}],
+            "members": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn no_part_is_taken_of_hypertables_or_of_a_script() {
+        let why = |format, extension| unfit(&manifest(format, extension)).map(|row| row.detail);
+        assert!(why("custom", "timescaledb").unwrap().contains("chunks"));
+        assert!(why("plain", "citext").unwrap().contains("one script"));
+        assert_eq!(why("directory", "citext"), None);
+    }
+}

@@ -54,7 +54,7 @@ fn numbers(list: &str) -> Vec<u32> {
 
 #[test]
 fn every_definition_is_restored_but_large_objects() {
-    let list = numbers(&definitions(&read()));
+    let list = numbers(&definitions(LIST));
     assert!(list.contains(&225) && list.contains(&216) && list.contains(&3416));
     assert!(!list.contains(&3405) && !list.contains(&3499) && !list.contains(&3406));
 }
