@@ -276,6 +276,18 @@ INSERT INTO public.checked VALUES (1, 2); INSERT INTO public.parted VALUES (1);
 CREATE INDEX ON public.checked (public.bite_int(i));
 CREATE FUNCTION public.bite_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM public.bite(1); RETURN NEW; END $$;
+CREATE FUNCTION public.sneak(int) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF session_user = 'mallory' THEN
+        BEGIN
+            SET SESSION AUTHORIZATION DEFAULT;
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END IF;
+    RETURN public.bite($1);
+END $$;
+CREATE TABLE public.sneaked (i int CHECK (public.sneak(i)));
+INSERT INTO public.sneaked VALUES (1);
 CREATE TRIGGER biting BEFORE INSERT ON public.checked FOR EACH ROW EXECUTE FUNCTION public.bite_row();
 ALTER TABLE public.checked ENABLE ALWAYS TRIGGER biting;
 RESET ROLE;";
@@ -286,7 +298,7 @@ fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
     cluster.psql("postgres", "CREATE DATABASE app");
     cluster.psql("app", TROJANS);
     let id = cluster.value("postgres", "SELECT backup_create(database => 'app')");
-    let tables = "ARRAY['checked', 'parted']";
+    let tables = "ARRAY['checked', 'parted', 'sneaked']";
     cluster.sql("postgres", &call(&id, tables, "saved"));
     let rows =
         "SELECT (SELECT sum(i + j + k) FROM saved.checked) + (SELECT sum(i) FROM saved.parted)";

@@ -7,7 +7,7 @@
 
 use super::part::{Relation, chosen};
 use super::pour::pour;
-use super::{DROP_TIME, Work, plan};
+use super::{DROP_TIME, Work, leftover};
 use crate::catalog::into_schema::{OTHER_PARENTS, types_by_name, used_types};
 use crate::catalog::qualified;
 use crate::decide::progress::Phase;
@@ -163,7 +163,8 @@ async fn analyze(work: &Work<'_>, into: &IntoSchema, moved: &[Relation]) {
 pub async fn finished(work: &Work<'_>) -> Result<()> {
     let control = last_words(work.context.control, DROP_TIME);
     let target = &work.restore.target;
-    if let Err(failure) = work.server.batch(&control, &plan::drop_database(target)).await {
+    let context = &Context { control: &control, ..*work.context };
+    if let Err(failure) = leftover::discard(context, &work.server, target).await {
         let warning = format!("database \"{target}\" could not be dropped: {}", failure.message);
         work.history.with_control(&control).warn(work.id, &[warning]).await?;
     }

@@ -50,11 +50,7 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
             trusted: work.restore.trusted,
             source: unpacked.map(|unpacked| unpacked.path.as_path()),
         };
-        let restore = client(work, "pg_restore", pg_restore(&work.restore.target, &load));
-        let mut restore = Tool { stdout: Stdout::Null, ..restore };
-        if !work.restore.trusted {
-            restore.envs = envs(work, restricted_environment);
-        }
+        let restore = loader(work, pg_restore(&work.restore.target, &load));
         match unpacked {
             None => fed(work, restore, phase_of(section)).await?,
             Some(_) => alone(work, &restore, phase_of(section)).await?,
@@ -83,6 +79,16 @@ pub(super) fn point(section: Section) -> &'static str {
 /// A tool that connects to the new database.
 pub(super) fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
     tool(work.context, name, args, envs(work, environment))
+}
+
+/// pg_restore, which loads what many roles have written: none of their code gets the rights of the
+/// superuser unless it is trusted.
+pub(super) fn loader(work: &Work<'_>, args: Vec<OsString>) -> Tool {
+    let envs = match work.restore.trusted {
+        true => envs(work, environment),
+        false => envs(work, restricted_environment),
+    };
+    Tool { stdout: Stdout::Null, ..tool(work.context, "pg_restore", args, envs) }
 }
 
 type Envs = Vec<(OsString, OsString)>;

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::extract::{Unpacked, reader, stream};
-use super::load::{alone, client, fed, phase_of, point};
+use super::load::{alone, fed, loader, phase_of, point};
 use super::{Work, into_schema};
 use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, Patterns, RELATIONS};
 use crate::catalog::qualified;
@@ -20,7 +20,6 @@ use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Failure, Result};
-use crate::host::child::{Stdout, Tool};
 use crate::host::dir::BackupDir;
 use crate::host::partial::WorkDir;
 use crate::host::server::Server;
@@ -143,7 +142,7 @@ async fn section(
     option.push(list);
     let mut args = vec![option];
     args.extend(pg_restore(&work.restore.target, &load));
-    let tool = Tool { stdout: Stdout::Null, ..client(work, "pg_restore", args) };
+    let tool = loader(work, args);
     match unpacked {
         None => fed(work, tool, phase_of(section)).await?,
         Some(_) => alone(work, &tool, phase_of(section)).await?,

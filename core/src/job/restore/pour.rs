@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::Work;
 use super::into_schema::{session_in, session_name};
 use crate::catalog::into_schema::{SCHEMA_EXISTS, SESSIONS};
-use crate::decide::dump_plan::environment;
+use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::request::IntoSchema;
 use crate::decide::restore::into_schema::{AFTER_SECTION, BEGIN, end, pg_dump};
 use crate::decide::restore::plan::{Section, psql};
@@ -157,7 +157,11 @@ fn client(
     args: Vec<std::ffi::OsString>,
     database: &str,
 ) -> Tool {
-    let envs = environment(&work.context.settings.access, database, &session_name(work.id));
+    let access = &work.context.settings.access;
+    let envs = match name == "psql" && !work.restore.trusted {
+        true => restricted_environment(access, database, &session_name(work.id)),
+        false => environment(access, database, &session_name(work.id)),
+    };
     tool(work.context, name, args, envs)
 }
 
