@@ -23,6 +23,7 @@ mod schedule;
 mod server;
 mod standby;
 mod template;
+mod timescale;
 mod tmpfs;
 
 pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
@@ -37,4 +38,5 @@ pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
 pub use schedule::ScheduleRun;
+pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};

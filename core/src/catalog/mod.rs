@@ -16,6 +16,7 @@ pub mod restore;
 pub mod retention;
 pub mod schedules;
 pub mod snapshot;
+pub mod timescale;
 pub mod watch;
 
 /// An identifier, quoted whatever it holds.

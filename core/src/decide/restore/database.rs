@@ -52,6 +52,10 @@ pub fn open(target: &str, database: &Database) -> String {
 /// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET`.
 fn set(database: &str, setting: &Setting) -> Option<String> {
     let (name, value) = setting.setting.split_once('=')?;
+    // The state of a restore, not a property: with it, TimescaleDB would do nothing ever after.
+    if name.eq_ignore_ascii_case("timescaledb.restoring") {
+        return None;
+    }
     let subject = match &setting.role {
         Some(role) => format!("ROLE {} IN DATABASE {database}", ident(role)),
         None => format!("DATABASE {database}"),
@@ -160,6 +164,7 @@ mod tests {
         ] {
             assert_eq!(set("\"d\"", &given).as_deref(), Some(wanted));
         }
+        assert_eq!(set("\"d\"", &setting(None, "timescaledb.restoring=on")), None);
     }
 
     #[test]

@@ -8,3 +8,4 @@ pub mod part;
 pub mod part_steps;
 pub mod plan;
 pub mod steps;
+pub mod timescale;

@@ -41,6 +41,8 @@ pub struct Load<'a> {
     pub trusted: bool,
     /// The dump as a file or directory; standard input where there is none.
     pub source: Option<&'a Path>,
+    /// File with the dump ids of what is wanted; everything where there is none.
+    pub list: Option<&'a Path>,
 }
 
 /// Arguments of pg_restore for one section, into `database`.
@@ -54,8 +56,35 @@ pub fn pg_restore(database: &str, load: &Load<'_>) -> Vec<OsString> {
     if load.section == Section::Data && !load.trusted {
         args.push("--use-set-session-authorization".into());
     }
+    if let Some(list) = load.list {
+        let mut arg = OsString::from("--use-list=");
+        arg.push(list);
+        args.push(arg);
+    }
     if let Some(source) = load.source {
         args.push(format!("--jobs={}", load.jobs.max(1)).into());
+        args.push("--".into());
+        args.push(source.into());
+    }
+    args
+}
+
+/// Arguments of pg_restore for the table of contents of a dump that lies at `source`, or comes
+/// through standard input.
+pub fn pg_restore_contents(source: Option<&Path>) -> Vec<OsString> {
+    from(source, vec!["--list".into()])
+}
+
+/// Arguments of pg_restore for the rows of a table of TimescaleDB's catalog, as a script.
+pub fn pg_restore_catalog(table: &str, source: Option<&Path>) -> Vec<OsString> {
+    let args = ["--file=-", "--data-only", "--schema=_timescaledb_catalog"];
+    let mut args: Vec<OsString> = args.map(Into::into).to_vec();
+    args.push(format!("--table={table}").into());
+    from(source, args)
+}
+
+fn from(source: Option<&Path>, mut args: Vec<OsString>) -> Vec<OsString> {
+    if let Some(source) = source {
         args.push("--".into());
         args.push(source.into());
     }
@@ -90,7 +119,7 @@ mod tests {
 
     #[test]
     fn rows_are_written_by_the_owners_of_their_tables_unless_trusted() {
-        let load = |section, trusted| Load { section, jobs: 1, trusted, source: None };
+        let load = |section, trusted| Load { section, jobs: 1, trusted, source: None, list: None };
         let args = |section, trusted| text(pg_restore("app", &load(section, trusted)));
         assert_eq!(
             args(Section::Data, false),
@@ -103,10 +132,10 @@ mod tests {
 
     #[test]
     fn a_hostile_name_of_a_database_stays_a_name() {
-        let load =
-            Load { section: Section::Data, jobs: 2, trusted: false, source: Some("/x".as_ref()) };
+        let (source, list) = (Some("/x".as_ref()), Some("/l".as_ref()));
+        let load = Load { section: Section::Data, jobs: 2, trusted: false, source, list };
         let args = pg_restore("host=evil' \\", &load);
         assert_eq!(args[3], "--dbname=dbname='host=evil\\' \\\\'");
-        assert!(text(args).ends_with("--jobs=2 -- /x"));
+        assert!(text(args).ends_with("--use-list=/l --jobs=2 -- /x"));
     }
 }

@@ -135,7 +135,7 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
     for section in Section::ALL {
         let list = part_steps::list(restore, section).into_iter();
         let (jobs, trusted) = (restore.jobs, restore.trusted);
-        let load = Load { section, jobs, trusted, source: unpacked };
+        let load = Load { section, jobs, trusted, source: unpacked, list: None };
         let args = list.chain(pg_restore(&restore.target, &load)).collect();
         let restore = line("pg_restore", args);
         let command = if unpacked.is_some() { restore } else { format!("{source} | {restore}") };

@@ -120,7 +120,7 @@ async fn look(
         this server, with the package of each.",
     ));
     rows.push(versions(&ready));
-    rows.push(timescaledb(manifest));
+    rows.extend(super::timescale::rows(context, server, restore, archive, manifest).await?);
     rows.extend(super::place::rows(context, server, manifest).await?);
     rows.push(origin(restore, manifest, &ready));
     rows.push(subscriptions(manifest));
@@ -315,19 +315,6 @@ fn versions(ready: &Readiness) -> ReportRow {
 /// Whether TimescaleDB was in the database.
 pub fn has_timescaledb(manifest: &Manifest) -> bool {
     manifest.facts.extensions.iter().any(|e| e.name == "timescaledb")
-}
-
-fn timescaledb(manifest: &Manifest) -> ReportRow {
-    match has_timescaledb(manifest) {
-        true => ReportRow::new(
-            "timescaledb",
-            "blocker",
-            "the database has TimescaleDB, whose restore needs an order of its own",
-            "This version of pg_backup does not know it yet. Follow \"Restore by hand\" in the \
-             README, with timescaledb_pre_restore() and timescaledb_post_restore().",
-        ),
-        false => ReportRow::ok("timescaledb", "not used"),
-    }
 }
 
 fn origin(restore: &Restore, manifest: &Manifest, ready: &Readiness) -> ReportRow {

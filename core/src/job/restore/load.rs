@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ChildStdin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::timescale::{self, Timescale};
 use super::{Work, extract, part};
 use crate::catalog::restore::count;
 use crate::decide::dump_plan::{environment, restricted_environment};
@@ -26,31 +28,37 @@ const CHUNK: usize = 256 << 10;
 
 /// Loads everything.
 pub async fn load(work: &mut Work<'_>) -> Result<()> {
+    let unpacked = match work.manifest.dump.format.as_str() {
+        "plain" => None,
+        "custom" if work.restore.jobs <= 1 => None,
+        _ => Some(extract::unpack(work).await?),
+    };
+    let unpacked = unpacked.as_ref().map(|unpacked| unpacked.path.as_path());
+    let timescale = timescale::begin(work, unpacked).await?;
     match work.manifest.dump.format.as_str() {
         "plain" => {
             let script = Tool { stdout: Stdout::Null, ..client(work, "psql", psql()) };
-            fed(work, script, Phase::Data).await
+            fed(work, script, Phase::Data).await?;
         }
-        "custom" if work.restore.jobs <= 1 => sections(work, None).await,
-        _ => {
-            let unpacked = extract::unpack(work).await?;
-            sections(work, Some(&unpacked)).await
-        }
+        _ => sections(work, unpacked, timescale.as_ref()).await?,
+    }
+    match timescale {
+        Some(timescale) => timescale.finish(work).await,
+        None => Ok(()),
     }
 }
 
-async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> Result<()> {
+async fn sections(
+    work: &mut Work<'_>,
+    unpacked: Option<&Path>,
+    timescale: Option<&Timescale>,
+) -> Result<()> {
     if is_part(work.restore) {
         return part::load(work, unpacked).await;
     }
-    for section in Section::ALL {
-        let load = Load {
-            section,
-            jobs: work.restore.jobs,
-            trusted: work.restore.trusted,
-            source: unpacked.map(|unpacked| unpacked.path.as_path()),
-        };
-        let restore = loader(work, pg_restore(&work.restore.target, &load));
+    for load in parts(work, unpacked, timescale) {
+        let section = load.section;
+        let restore = loader(work, pg_restore(&work.restore.target, &load), load.trusted);
         match unpacked {
             None => fed(work, restore, phase_of(section)).await?,
             Some(_) => alone(work, &restore, phase_of(section)).await?,
@@ -58,6 +66,20 @@ async fn sections(work: &mut Work<'_>, unpacked: Option<&extract::Unpacked>) -> 
         crate::fault::point(point(section));
     }
     Ok(())
+}
+
+/// One run of pg_restore each.
+fn parts<'a>(
+    work: &Work<'_>,
+    source: Option<&'a Path>,
+    timescale: Option<&'a Timescale>,
+) -> Vec<Load<'a>> {
+    let (jobs, trusted) = (work.restore.jobs, work.restore.trusted);
+    let load = |section| Load { section, jobs, trusted, source, list: None };
+    match timescale.and_then(Timescale::lists) {
+        Some(lists) => lists.parts(load),
+        None => Section::ALL.map(load).to_vec(),
+    }
 }
 
 pub(super) fn phase_of(section: Section) -> Phase {
@@ -77,14 +99,14 @@ pub(super) fn point(section: Section) -> &'static str {
 }
 
 /// A tool that connects to the new database.
-pub(super) fn client(work: &Work<'_>, name: &'static str, args: Vec<std::ffi::OsString>) -> Tool {
+pub(super) fn client(work: &Work<'_>, name: &'static str, args: Vec<OsString>) -> Tool {
     tool(work.context, name, args, envs(work, environment))
 }
 
 /// pg_restore, which loads what many roles have written: none of their code gets the rights of the
 /// superuser unless it is trusted.
-pub(super) fn loader(work: &Work<'_>, args: Vec<OsString>) -> Tool {
-    let envs = match work.restore.trusted {
+pub(super) fn loader(work: &Work<'_>, args: Vec<OsString>, trusted: bool) -> Tool {
+    let envs = match trusted {
         true => envs(work, environment),
         false => envs(work, restricted_environment),
     };
@@ -173,6 +195,7 @@ pub async fn compare(work: &Work<'_>) -> Result<()> {
     work.phase(Phase::Verifying).await;
     let control = work.context.control;
     let session = work.session_in_target().await?;
+    timescale::count_as_stored(work, &session, true).await?;
     let mut wrong = Vec::new();
     for table in &work.manifest.tables {
         let sql = count(&table.schema, &table.name);
@@ -192,5 +215,6 @@ pub async fn compare(work: &Work<'_>) -> Result<()> {
                    ALWAYS, or an event trigger. Look into the dump.",
         ));
     }
+    timescale::count_as_stored(work, &session, false).await?;
     session.batch(control, "ANALYZE").await
 }

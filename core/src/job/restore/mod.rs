@@ -20,6 +20,7 @@ mod rehearse;
 mod replaceable;
 mod rollback;
 mod swap;
+mod timescale;
 
 pub use check::run as check;
 pub use leftover::{Leftover, leftover};
@@ -135,6 +136,7 @@ async fn steps(
         hooks::run_in(context, history, Event::AfterRestore, facts, staging).await?;
         work.phase(Phase::Opening).await;
         properties::apply(&work).await?;
+        timescale::give_jobs_back(&work).await?;
         match &restore.replace {
             Some(live) => swap::swap_in(&work, live).await,
             None => Ok(()),
@@ -177,11 +179,13 @@ async fn ended(
         return Ok(report);
     };
     let access = &context.settings.access;
+    let mut warned: Vec<Failure> =
+        timescale::start_workers(context, live).await.err().into_iter().collect();
     let told = async {
         let server = Server::connect(access, &control, &home.database, "pg_backup job").await?;
         let history = History::open(&server, &control, home).await?;
-        let warned = after_swap(context, &history, live, facts).await;
-        if let Some(warning) = &warned {
+        warned.extend(after_swap(context, &history, live, facts).await);
+        for warning in &warned {
             let text = format!("{}: {}", warning.message, warning.detail);
             history.warn(id, &[text]).await?;
         }

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::extract::{Unpacked, reader, stream};
+use super::extract::{reader, stream};
 use super::load::{alone, fed, loader, phase_of, point};
 use super::{Work, into_schema};
 use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, Patterns, RELATIONS};
@@ -46,7 +46,7 @@ pub struct Relation {
 }
 
 /// Loads the part, and drops the rest.
-pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()> {
+pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
     let text = contents(work, unpacked).await?;
     let session = work.session_in_target().await?;
     let lists = Lists::new(work)?;
@@ -77,11 +77,11 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<()
 }
 
 /// The verbose table of contents.
-async fn contents(work: &mut Work<'_>, unpacked: Option<&Unpacked>) -> Result<String> {
+async fn contents(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<String> {
     let mut args = vec!["--list".into(), "--verbose".into()];
     let feed = match unpacked {
         Some(unpacked) => {
-            args.extend(["--".into(), unpacked.path.clone().into_os_string()]);
+            args.extend(["--".into(), unpacked.as_os_str().to_owned()]);
             None
         }
         None => {
@@ -128,7 +128,7 @@ impl Lists {
 
 async fn section(
     work: &mut Work<'_>,
-    unpacked: Option<&Unpacked>,
+    unpacked: Option<&Path>,
     section: Section,
     list: &Path,
 ) -> Result<()> {
@@ -136,13 +136,14 @@ async fn section(
         section,
         jobs: work.restore.jobs,
         trusted: work.restore.trusted,
-        source: unpacked.map(|unpacked| unpacked.path.as_path()),
+        source: unpacked,
+        list: None,
     };
     let mut option = std::ffi::OsString::from("--use-list=");
     option.push(list);
     let mut args = vec![option];
     args.extend(pg_restore(&work.restore.target, &load));
-    let tool = loader(work, args);
+    let tool = loader(work, args, work.restore.trusted);
     match unpacked {
         None => fed(work, tool, phase_of(section)).await?,
         Some(_) => alone(work, &tool, phase_of(section)).await?,

@@ -2,7 +2,7 @@
 //! same swap; or it is dropped for good.
 
 use super::super::{Report, settle};
-use super::{leftover, show, swap};
+use super::{leftover, show, swap, timescale};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::ident;
 use crate::catalog::restore::DATABASE_ID;
@@ -37,6 +37,10 @@ pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Res
         return Err(settle::record(context, home, &history, id, failure).await);
     }
     let words = last_words(control, settle::LAST_WORDS);
+    let mut warnings = Vec::new();
+    if rollback.end == KeptEnd::Rollback {
+        warnings.extend(timescale::start_workers(context, &rollback.database).await.err());
+    }
     let told = async {
         if rollback.end != KeptEnd::Rollback {
             return history.with_control(&words).done(id).await;
@@ -44,11 +48,15 @@ pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Res
         // The home database may be another one now: the row was carried over.
         let server = Server::connect(access, &words, &home.database, "pg_backup job").await?;
         let history = History::open(&server, &words, home).await?;
+        for warning in &warnings {
+            let text = format!("{}: {}", warning.message, warning.detail);
+            history.warn(id, &[text]).await?;
+        }
         history.set_kept(rollback.restore, None).await?;
         history.done(id).await
     };
     told.await.inspect_err(|_| control.unrecorded())?;
-    Ok(Report { id, ..Report::default() })
+    Ok(Report { id, warnings, ..Report::default() })
 }
 
 /// What is said of a restore that has kept nothing.

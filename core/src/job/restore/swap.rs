@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Work;
+use super::{Work, timescale};
 use crate::catalog::recovery::EXTENSION;
 use crate::catalog::restore::{CARRIED, COLUMNS, END_SESSIONS, TAKEN_NAMES, adopt};
 use crate::catalog::{ident, qualified};
@@ -78,6 +78,16 @@ pub struct Names<'a> {
 /// Renames `live` to `kept`, which is closed, and `staging` to `live`; `open` is the statement that
 /// lets clients into it. Errors: the names are as they were.
 pub async fn swap(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) -> Result<()> {
+    let Err(failure) = renamed(context, names, open).await else { return Ok(()) };
+    // A rename that fails stops TimescaleDB's workers as one that succeeds does.
+    let Err(stopped) = timescale::start_workers(context, names.live).await else {
+        return Err(failure);
+    };
+    let detail = format!("{} {}: {}", failure.detail, stopped.message, stopped.detail);
+    Err(Failure { detail: detail.trim_start().to_owned(), ..failure })
+}
+
+async fn renamed(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) -> Result<()> {
     let Names { live, staging, kept } = *names;
     let names: [&str; 2] = [live, staging];
     let from = session_elsewhere(context, &names).await?;
