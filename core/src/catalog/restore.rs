@@ -135,6 +135,17 @@ pub fn adopt(schema: &str, from: u32, to: u32) -> String {
     )
 }
 
+/// Which rows of the tables of extensions are dumped: schema, name, a WHERE clause. All, where there
+/// is none.
+pub const DUMP_CONDITIONS: &str = "
+SELECT n.nspname::text, c.relname::text, x.condition
+  FROM pg_catalog.pg_extension e,
+       ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition))
+           AS x(id, condition)
+  JOIN pg_catalog.pg_class c ON c.oid = x.id
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE x.condition <> ''";
+
 /// Rows of a table.
 pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))

@@ -1,5 +1,6 @@
 //! Loads the dump: pg_restore once for each section, or psql for a plain dump; then counts.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use super::timescale::{self, Timescale};
 use super::{Work, extract, part};
-use crate::catalog::restore::count;
+use crate::catalog::restore::{DUMP_CONDITIONS, count};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore::part::is_part;
@@ -19,6 +20,7 @@ use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
 use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
+use crate::host::server::Server;
 use crate::host::threads;
 use crate::job::tools::tool;
 use crate::job::wait::{moving, until};
@@ -196,9 +198,14 @@ pub async fn compare(work: &Work<'_>) -> Result<()> {
     let control = work.context.control;
     let session = work.session_in_target().await?;
     timescale::count_as_stored(work, &session, true).await?;
+    let conditions = conditions(work, &session).await?;
     let mut wrong = Vec::new();
     for table in &work.manifest.tables {
-        let sql = count(&table.schema, &table.name);
+        let mut sql = count(&table.schema, &table.name);
+        if let Some(condition) = conditions.get(&(table.schema.clone(), table.name.clone())) {
+            sql.push(' ');
+            sql.push_str(condition);
+        }
         let rows: i64 = session.one(control, &sql, &[]).await?.get(0);
         if rows != table.rows as i64 {
             wrong.push(format!("{}.{}: {rows} rows, not {}", table.schema, table.name, table.rows));
@@ -217,4 +224,14 @@ pub async fn compare(work: &Work<'_>) -> Result<()> {
     }
     timescale::count_as_stored(work, &session, false).await?;
     session.batch(control, "ANALYZE").await
+}
+
+/// Tables of extensions hold rows of their own beside those that were dumped: which were is a
+/// condition that the extension has given to pg_dump.
+async fn conditions(
+    work: &Work<'_>,
+    session: &Server,
+) -> Result<HashMap<(String, String), String>> {
+    let rows = session.rows(work.context.control, DUMP_CONDITIONS, &[]).await?;
+    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect())
 }
