@@ -16,7 +16,7 @@ export PG_BACKUP_TEST_DIR ?= $(patsubst %/,%,$(or $(TMPDIR),/tmp))/pg_backup-tes
 TEST_FEATURES := pg_test,fault_points
 TEST_RUNNER = $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: help setup demo demo-stop test test-core test-cluster test-install \
+.PHONY: help setup demo demo-stop test test-core test-cluster test-install test-timescale \
         install bench lint clean
 
 help: ## this list
@@ -47,6 +47,9 @@ test-install: setup ## build and install for the tests, into a private tree
 	@scripts/test-clients.sh
 	@pg_config=$$(cargo xtask tree "$$PG_BACKUP_TEST_DIR/pg"); \
 	cargo xtask install --features $(TEST_FEATURES) --pg-config "$$pg_config" >/dev/null
+
+test-timescale: setup ## the round trip with the real TimescaleDB, in a root of Debian 13 (as root)
+	@scripts/test-timescale.sh
 
 install: setup ## build and install into the PostgreSQL of PG_CONFIG
 	@cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")

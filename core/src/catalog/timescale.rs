@@ -75,22 +75,40 @@ pub fn pre_restore(schema: &str) -> String {
     format!("SELECT {}()", qualified(schema, "timescaledb_pre_restore"))
 }
 
-/// The end of the restore. In the same transaction all jobs of users are parked, with the jobs that
-/// ran: otherwise every policy fires at once, and retention drops what was just restored
-/// (measured, within two seconds).
-pub fn post_restore(schema: &str) -> String {
+/// Whether the edition is the one without functions for jobs (measured: `alter_job` is refused there,
+/// while rows of jobs come with a dump of the other edition).
+pub const IS_APACHE: &str =
+    "SELECT coalesce(pg_catalog.current_setting('timescaledb.license', true) = 'apache', false)";
+
+/// The end of the restore. In the same transaction all jobs of users are parked: otherwise every
+/// policy fires at once, and retention drops what was just restored (measured, within two seconds).
+pub fn post_restore(schema: &str, is_apache: bool) -> String {
+    let park = match is_apache {
+        true => set_scheduled("false"),
+        false => format!(
+            "SELECT {}(job_id, scheduled => false) FROM timescaledb_information.jobs \
+              WHERE job_id >= {FIRST_USER_JOB}",
+            qualified(schema, "alter_job")
+        ),
+    };
+    let post = qualified(schema, "timescaledb_post_restore");
+    format!("BEGIN; SELECT {post}(); {park}; COMMIT")
+}
+
+/// What `alter_job` does to the row, no more.
+fn set_scheduled(value: &str) -> String {
     format!(
-        "BEGIN; SELECT {post}(); \
-         SELECT {alter}(job_id, scheduled => false) FROM timescaledb_information.jobs \
-          WHERE job_id >= {FIRST_USER_JOB}; COMMIT",
-        post = qualified(schema, "timescaledb_post_restore"),
-        alter = qualified(schema, "alter_job")
+        "UPDATE _timescaledb_config.bgw_job SET scheduled = {value} WHERE id >= {FIRST_USER_JOB}"
     )
 }
 
 /// Gives the jobs `$1` their schedule back, each with its next start `$2`; one whose time is over
 /// or unknown starts when its interval has passed, so that no policy fires the moment it is back.
-pub fn give_back(schema: &str) -> String {
+pub fn give_back(schema: &str, is_apache: bool) -> String {
+    if is_apache {
+        let update = set_scheduled("true");
+        return format!("{update} AND id = ANY ($1::int[]) AND $2::timestamptz[] IS NOT NULL");
+    }
     format!(
         "SELECT {}(j.job_id, scheduled => true, next_start => CASE \
                 WHEN r.next_start > pg_catalog.now() THEN r.next_start \

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::{Work, extract, load};
 use crate::catalog::timescale::{
-    COUNT_AS_STORED, INSTALLED, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION, call, create_extension,
-    give_back, post_restore, pre_restore,
+    COUNT_AS_STORED, INSTALLED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION, call,
+    create_extension, give_back, post_restore, pre_restore,
 };
 use crate::catalog::{ident, timescale as sql};
 use crate::decide::archive_spec::CONTENTS_MAX;
@@ -159,7 +159,10 @@ impl Timescale {
     pub async fn finish(self, work: &Work<'_>) -> Result<()> {
         let control = work.context.control;
         fault::point("timescale_loaded");
-        work.session_in_target().await?.batch(control, &post_restore(&self.schema)).await?;
+        let session = work.session_in_target().await?;
+        let is_apache = session.one(control, IS_APACHE, &[]).await?.get(0);
+        session.batch(control, &post_restore(&self.schema, is_apache)).await?;
+        drop(session);
         fault::point("timescale_finished");
         // A session that was there before sees the mode of the restore for ever.
         let session = work.session_in_target().await?;
@@ -261,7 +264,8 @@ pub async fn give_jobs_back(work: &Work<'_>) -> Result<()> {
     }
     let ids: Vec<i32> = jobs.iter().map(|job| job.job_id).collect();
     let starts: Vec<_> = jobs.iter().map(|job| job.next_start).collect();
-    session.rows(control, &give_back(&found.schema), &[&ids, &starts]).await?;
+    let is_apache = session.one(control, IS_APACHE, &[]).await?.get(0);
+    session.rows(control, &give_back(&found.schema, is_apache), &[&ids, &starts]).await?;
     fault::point("jobs_given_back");
     Ok(())
 }
