@@ -300,3 +300,65 @@ fn a_verification_restores_hypertables_too() {
     assert_undamaged(&cluster);
     cluster.assert_clean();
 }
+
+#[test]
+fn the_plan_shows_the_order_of_timescaledb() {
+    let cluster = Cluster::with_timescaledb();
+    make(&cluster, "public");
+    let id = backed_up(&cluster, "");
+    let sql = format!(
+        "SELECT string_agg(command, E'\\n' ORDER BY step) \
+         FROM backup_restore_plan({id}, replace => 'app')"
+    );
+    let plan = cluster.value("postgres", &sql);
+    let mut rest = plan.as_str();
+    for part in [
+        "CREATE EXTENSION timescaledb SCHEMA \"public\" VERSION '2.19.3'",
+        "\"public\".\"timescaledb_pre_restore\"()",
+        "--section=pre-data",
+        "--section=data --dbname=dbname='…_restoring_<run>' --use-list=…/catalog",
+        "--use-set-session-authorization --use-list=…/others",
+        "--section=post-data",
+        "BEGIN; SELECT \"public\".\"timescaledb_post_restore\"(); SELECT \"public\".\"alter_job\"",
+        "alter_job(…, scheduled => true",
+        "RENAME TO",
+        "start_background_workers",
+    ] {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part} not in order\n{plan}"));
+        rest = &rest[at..];
+    }
+}
+
+/// Runs the stock pg_restore into a new database `stock`, after `before`; gives whether it liked it.
+fn stock(cluster: &Cluster, before: &str, options: &[&str], dump: &str) -> bool {
+    cluster.psql("postgres", "DROP DATABASE IF EXISTS stock");
+    cluster.psql("postgres", "CREATE DATABASE stock TEMPLATE template0");
+    cluster.psql("stock", before);
+    let socket = cluster.value("postgres", "SHOW unix_socket_directories");
+    let mut command = std::process::Command::new(pg_backup_tests::bin("pg_restore"));
+    command.args(["-h", &socket, "-U", "postgres", "-d", "stock", "-e"]).args(options).arg(dump);
+    command.output().expect("pg_restore starts").status.success()
+}
+
+#[test]
+fn the_stand_in_fails_where_the_real_one_would() {
+    let cluster = Cluster::with_timescaledb();
+    make(&cluster, "public");
+    let directory = cluster.make_dir("dump");
+    let dump = directory.join("app").display().to_string();
+    cluster.tool("pg_dump", &["-Fc", "-f", &dump, "-d", "app"]);
+    let extension = |version: &str| format!("CREATE EXTENSION timescaledb VERSION '{version}';");
+    let pre = "SELECT timescaledb_pre_restore();";
+    let post = "SELECT timescaledb_post_restore()";
+    assert!(!stock(&cluster, "", &[], &dump), "nobody was told");
+    assert!(!stock(&cluster, &(extension("2.20.0") + pre), &[], &dump), "another version");
+    let begun = extension("2.19.3") + pre;
+    assert!(!stock(&cluster, &begun, &["-j4"], &dump), "chunks before the catalog");
+    assert_eq!(cluster.value("stock", post), "t", "of half a database");
+    assert_eq!(said(&cluster, "post_restore of half a restore", "stock"), 1);
+    assert!(stock(&cluster, &begun, &[], &dump), "one after the other");
+    let rows = "SELECT count(*) FROM metrics";
+    assert_eq!(cluster.value("stock", rows), "50000");
+    cluster.value("stock", post);
+    assert_eq!(cluster.value("stock", rows), "30000", "retention fired");
+}

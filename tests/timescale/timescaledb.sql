@@ -177,14 +177,30 @@ END $$;
 CREATE CONSTRAINT TRIGGER fire AFTER INSERT ON _timescaledb_internal.restored
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION _timescaledb_functions.fire();
 
+-- Whether a chunk is not there, or empty: a restore has stopped in the middle.
+CREATE FUNCTION _timescaledb_functions.is_half() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    chunk name;
+    is_empty boolean;
+BEGIN
+    FOR chunk IN SELECT relname FROM pg_class
+                  WHERE relnamespace = '_timescaledb_internal'::regnamespace
+                    AND relname LIKE '\_hyper\_%\_chunk' LOOP
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM _timescaledb_internal.%I)', chunk)
+           INTO is_empty;
+        IF is_empty OR NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk
+                                    WHERE table_name = chunk) THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN EXISTS (SELECT FROM timescaledb_information.chunks
+                    WHERE to_regclass(format('%I.%I', chunk_schema, chunk_name)) IS NULL);
+END $$;
+
 -- Answers true whatever it finds, as the real one does.
 CREATE FUNCTION @extschema@.timescaledb_post_restore() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM timescaledb_information.chunks
-                WHERE to_regclass(format('%I.%I', chunk_schema, chunk_name)) IS NULL)
-       OR EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                   WHERE n.nspname = '_timescaledb_internal' AND c.relname LIKE '\_hyper\_%\_chunk'
-                     AND c.relname NOT IN (SELECT table_name FROM _timescaledb_catalog.chunk)) THEN
+    IF _timescaledb_functions.is_half() THEN
         RAISE LOG 'stand-in: post_restore of half a restore in %', current_database();
     END IF;
     EXECUTE format('ALTER DATABASE %I RESET timescaledb.restoring', current_database());

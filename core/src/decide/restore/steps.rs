@@ -7,10 +7,12 @@ use std::path::Path;
 use super::database::{create, open, properties};
 use super::part_steps;
 use super::plan::{Load, Section, pg_restore, psql};
+use super::timescale::{ListPaths, keeps_jobs, parts, recorded};
 use crate::catalog::ident;
 use crate::catalog::restore::CARRIED;
+use crate::catalog::timescale::{create_extension, post_restore, pre_restore};
 use crate::decide::archive_spec::{DIRECTORY, payload_member};
-use crate::decide::manifest::Manifest;
+use crate::decide::manifest::{Extension, Manifest};
 use crate::decide::request::{Restore, Safety};
 
 /// One step: what it does, and the command that does it.
@@ -41,7 +43,15 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
     }
     let sql = create(&restore.target, 0, database).replace(" OID = 0", "");
     steps.push(step("create the database, closed to clients", sql));
+    let timescale = recorded(manifest);
+    if let Some(extension) = timescale {
+        steps.extend(before_load(extension));
+    }
     steps.extend(load(manifest, restore, archive));
+    if let Some(extension) = timescale {
+        let command = post_restore(&extension.schema, false);
+        steps.push(step("tell TimescaleDB that it is over, and park its jobs", command));
+    }
     steps.extend(part_steps::drop_rest(restore));
     steps.extend(part_steps::counts(manifest, restore));
     steps.push(step("gather statistics", "ANALYZE".to_owned()));
@@ -50,6 +60,10 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
         return steps;
     }
     steps.push(step("run the hooks in the new database", hook("after_restore")));
+    if timescale.is_some() && keeps_jobs(manifest, restore) {
+        let command = "SELECT alter_job(…, scheduled => true, next_start => …)".to_owned();
+        steps.push(step("give TimescaleDB's jobs their schedules back", command));
+    }
     for command in properties(&restore.target, database) {
         steps.push(step("set what the database was", command));
     }
@@ -101,8 +115,12 @@ fn swap(manifest: &Manifest, restore: &Restore, live: &str) -> Vec<Step> {
                 open = open(live, &manifest.facts.database)
             ),
         ),
-        step("run the hooks in its place", hook("after_swap")),
     ];
+    if recorded(manifest).is_some() {
+        let command = "SELECT _timescaledb_functions.start_background_workers()".to_owned();
+        steps.push(step("start TimescaleDB's workers, which a rename stops", command));
+    }
+    steps.push(step("run the hooks in its place", hook("after_swap")));
     steps.push(match restore.safety {
         Safety::None => step("drop what was replaced", format!("DROP DATABASE {}", ident(&kept))),
         Safety::Keep | Safety::Dump => step(
@@ -132,16 +150,34 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
         steps.push(step("unpack", format!("unzip {archive} '{what}*' -d {}", place.display())));
     }
     steps.extend(part_steps::lists(restore));
-    for section in Section::ALL {
-        let list = part_steps::list(restore, section).into_iter();
-        let (jobs, trusted) = (restore.jobs, restore.trusted);
-        let load = Load { section, jobs, trusted, source: unpacked, list: None };
-        let args = list.chain(pg_restore(&restore.target, &load)).collect();
-        let restore = line("pg_restore", args);
+    let (jobs, trusted) = (restore.jobs, restore.trusted);
+    let load = |section| Load { section, jobs, trusted, source: unpacked, list: None };
+    let parts = match recorded(manifest) {
+        Some(_) => parts(
+            load,
+            ListPaths {
+                all: "…/all".as_ref(),
+                catalog: "…/catalog".as_ref(),
+                others: "…/others".as_ref(),
+            },
+        ),
+        None => Section::ALL.map(load).to_vec(),
+    };
+    for load in parts {
+        let list = part_steps::list(restore, load.section).into_iter();
+        let restore = line("pg_restore", list.chain(pg_restore(&restore.target, &load)).collect());
         let command = if unpacked.is_some() { restore } else { format!("{source} | {restore}") };
-        steps.push(step(&format!("load the section {}", section.as_str()), command));
+        steps.push(step(&format!("load the section {}", load.section.as_str()), command));
     }
     steps
+}
+
+fn before_load(extension: &Extension) -> [Step; 2] {
+    let Extension { schema, version, .. } = extension;
+    [
+        step("make TimescaleDB as it was", create_extension(schema, version)),
+        step("tell it that a restore begins", pre_restore(schema)),
+    ]
 }
 
 fn decoder(member: &str) -> &'static str {

@@ -2,8 +2,11 @@
 //! the schema of the extension not at all, for the extension is made before.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use super::plan::{Load, Section};
 use crate::decide::manifest::{Extension, Manifest};
+use crate::decide::request::Restore;
 use crate::decide::toc::{TocEntry, parse};
 
 /// The schemas whose tables say what a hypertable is.
@@ -22,6 +25,31 @@ pub struct Lists {
     pub others: String,
     /// The owner of the extension's schema, where the dump has that.
     pub schema_owner: Option<String>,
+}
+
+/// Where the lists lie.
+#[derive(Debug, Clone, Copy)]
+pub struct ListPaths<'a> {
+    pub all: &'a Path,
+    pub catalog: &'a Path,
+    pub others: &'a Path,
+}
+
+/// The runs of pg_restore: the catalog by itself, by one connection and as the superuser, for its
+/// tables belong to the extension; before the rows that need it.
+pub fn parts<'a>(load: impl Fn(Section) -> Load<'a>, lists: ListPaths<'a>) -> Vec<Load<'a>> {
+    let listed = |section, list: &'a Path| Load { list: Some(list), ..load(section) };
+    vec![
+        listed(Section::PreData, lists.all),
+        Load { jobs: 1, trusted: true, ..listed(Section::Data, lists.catalog) },
+        listed(Section::Data, lists.others),
+        listed(Section::PostData, lists.all),
+    ]
+}
+
+/// Whether the restored database has the name that the jobs are for.
+pub fn keeps_jobs(manifest: &Manifest, restore: &Restore) -> bool {
+    restore.replace.is_some() || restore.target == manifest.facts.database.name
 }
 
 /// The extension as the manifest has it.

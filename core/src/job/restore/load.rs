@@ -15,6 +15,7 @@ use super::{Work, extract, part};
 use crate::catalog::restore::{DUMP_CONDITIONS, count};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
+use crate::decide::restore;
 use crate::decide::restore::part::is_part;
 use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
 use crate::decide::settings::Access;
@@ -79,7 +80,7 @@ fn parts<'a>(
     let (jobs, trusted) = (work.restore.jobs, work.restore.trusted);
     let load = |section| Load { section, jobs, trusted, source, list: None };
     match timescale.and_then(Timescale::lists) {
-        Some(lists) => lists.parts(load),
+        Some(lists) => restore::timescale::parts(load, lists.paths()),
         None => Section::ALL.map(load).to_vec(),
     }
 }

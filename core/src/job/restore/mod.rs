@@ -134,9 +134,9 @@ async fn steps(
         announce(context, history, id, restore, Phase::Hooks).await;
         let staging = &restore.target;
         hooks::run_in(context, history, Event::AfterRestore, facts, staging).await?;
+        timescale::give_jobs_back(&work).await?;
         work.phase(Phase::Opening).await;
         properties::apply(&work).await?;
-        timescale::give_jobs_back(&work).await?;
         match &restore.replace {
             Some(live) => swap::swap_in(&work, live).await,
             None => Ok(()),

@@ -7,23 +7,23 @@
 //! one transaction; a database in which anything failed is never told that its restore is over;
 //! the jobs get their schedules back before the swap, the workers come back after it.
 
+mod jobs;
 mod ready;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::{Work, extract, load};
+use crate::catalog::ident;
 use crate::catalog::timescale::{
-    COUNT_AS_STORED, INSTALLED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION, call,
-    create_extension, give_back, post_restore, pre_restore,
+    COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION, create_extension,
+    post_restore, pre_restore,
 };
-use crate::catalog::{ident, timescale as sql};
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::manifest::Extension;
 use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::progress::Phase;
-use crate::decide::restore::plan::{Load, Section, pg_restore_catalog, pg_restore_contents};
-use crate::decide::restore::timescale::{Lists, lists, recorded, version_in};
+use crate::decide::restore::plan::{pg_restore_catalog, pg_restore_contents};
+use crate::decide::restore::timescale::{ListPaths, Lists, lists, recorded, version_in};
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Payload;
@@ -33,12 +33,10 @@ use crate::host::partial::WorkDir;
 use crate::host::server::Server;
 use crate::job::context::Context;
 use crate::job::tools::{output, tool};
-use crate::job::wait::last_words;
 
+pub use jobs::{give_jobs_back, start_workers};
 pub use ready::rows;
 
-/// How long the workers may take to be told.
-const START_TIME: Duration = Duration::from_secs(10);
 /// A script of one catalog table: 100,000 hypertables of 300 bytes.
 const SCRIPT_MAX: u64 = 32 << 20;
 
@@ -213,16 +211,9 @@ impl ListFiles {
         })
     }
 
-    /// The runs of pg_restore: the catalog by itself, by one connection and as the superuser, for
-    /// its tables belong to the extension; before the rows that need it.
-    pub fn parts<'a>(&'a self, load: impl Fn(Section) -> Load<'a>) -> Vec<Load<'a>> {
-        let listed = |section, list: &'a Path| Load { list: Some(list), ..load(section) };
-        vec![
-            listed(Section::PreData, &self.all),
-            Load { jobs: 1, trusted: true, ..listed(Section::Data, &self.catalog) },
-            listed(Section::Data, &self.others),
-            listed(Section::PostData, &self.all),
-        ]
+    /// Where they lie.
+    pub fn paths(&self) -> ListPaths<'_> {
+        ListPaths { all: &self.all, catalog: &self.catalog, others: &self.others }
     }
 }
 
@@ -233,78 +224,4 @@ pub async fn count_as_stored(work: &Work<'_>, session: &Server, on: bool) -> Res
     }
     let sql = if on { COUNT_AS_STORED } else { "RESET timescaledb.restoring" };
     session.batch(work.context.control, sql).await
-}
-
-/// Jobs get the schedules that they had, in a database that takes the name that it had. In any
-/// other they stay parked: two databases with the same policies and connections to the outside are
-/// not what a copy is for.
-pub async fn give_jobs_back(work: &Work<'_>) -> Result<()> {
-    let facts = &work.manifest.facts;
-    let jobs: Vec<_> = facts.timescaledb_jobs.iter().filter(|job| job.scheduled).collect();
-    if recorded(&work.manifest).is_none() || jobs.is_empty() {
-        return Ok(());
-    }
-    let control = work.context.control;
-    let replace = work.restore.replace.is_some();
-    if !replace && work.restore.target != facts.database.name {
-        let warning = format!(
-            "TimescaleDB's jobs are parked in \"{}\", a copy: alter_job(…, scheduled => true) \
-             starts them",
-            work.restore.target
-        );
-        return work.history.warn(work.id, &[warning]).await;
-    }
-    let session = work.session_in_target().await?;
-    let Some(found) = installed(work.context, &session, "stop_background_workers").await? else {
-        return Ok(());
-    };
-    if let (true, Some(functions)) = (replace, &found.functions) {
-        // They would be stopped by the swap anyway; until then no job runs.
-        session.batch(control, &call(functions, "stop_background_workers")).await?;
-    }
-    let ids: Vec<i32> = jobs.iter().map(|job| job.job_id).collect();
-    let starts: Vec<_> = jobs.iter().map(|job| job.next_start).collect();
-    let is_apache = session.one(control, IS_APACHE, &[]).await?.get(0);
-    session.rows(control, &give_back(&found.schema, is_apache), &[&ids, &starts]).await?;
-    fault::point("jobs_given_back");
-    Ok(())
-}
-
-/// The extension of a database.
-struct Installed {
-    schema: String,
-    /// Schema of the function that was asked for.
-    functions: Option<String>,
-}
-
-async fn installed(
-    context: &Context<'_>,
-    session: &Server,
-    function: &str,
-) -> Result<Option<Installed>> {
-    let rows = session.rows(context.control, INSTALLED, &[&function]).await?;
-    Ok(rows.first().map(|row| Installed { schema: row.get(0), functions: row.get(2) }))
-}
-
-/// Starts the workers of a database again: a rename stops them, whether it succeeds or not, and
-/// nothing but a restart of the server would bring them back. Errors: with what to do by hand.
-pub async fn start_workers(context: &Context<'_>, database: &str) -> Result<()> {
-    let control = last_words(context.control, START_TIME);
-    let context = &Context { control: &control, ..*context };
-    let access = &context.settings.access;
-    let function = "start_background_workers";
-    let started = async {
-        let session = Server::connect(access, &control, database, "pg_backup swap").await?;
-        let found = installed(context, &session, function).await?;
-        match found.and_then(|found| found.functions) {
-            Some(schema) => session.batch(&control, &sql::call(&schema, function)).await,
-            None => Ok(()),
-        }
-    };
-    started.await.map_err(|failure: Failure| {
-        let what = format!("could not start TimescaleDB's workers in database \"{database}\"");
-        Failure::new(failure.class, what).detail(format!("{}.", failure.message)).hint(format!(
-            "SELECT _timescaledb_functions.{function}() in it, or restart the server."
-        ))
-    })
 }
