@@ -16,7 +16,8 @@ SELECT ts.create_hypertable('metrics');
 SELECT ts.create_chunk('metrics', $$SELECT '2020-01-01', i FROM generate_series(1, 20000) i$$);
 SELECT ts.create_chunk('metrics', $$SELECT '2020-02-01', i FROM generate_series(1, 30000) i$$);
 CREATE INDEX ON _timescaledb_internal._hyper_1_1_chunk (at);
-SELECT ts.add_job('retention', '1 day'), ts.add_job('refresh', '1 hour'), ts.add_job('off', '1 day');
+SELECT ts.add_job('retention', '1 day'), ts.add_job('refresh', '1 hour');
+SELECT ts.add_job('off', '1 day');
 SELECT ts.alter_job(1000, next_start => '2040-01-01 00:00+00');
 SELECT ts.alter_job(1001, next_start => '2020-01-01 00:00+00');
 SELECT ts.alter_job(1002, scheduled => false);";
@@ -41,7 +42,8 @@ fn content(cluster: &Cluster, database: &str) -> String {
                       (SELECT count(*) FROM ONLY metrics), (SELECT count(*) FROM plain), \
                       (SELECT string_agg(h::text, ';') FROM _timescaledb_catalog.hypertable h), \
                       (SELECT string_agg(c::text, ';') FROM _timescaledb_catalog.chunk c), \
-                      (SELECT string_agg(relname || ' ' || relowner::regrole, ';' ORDER BY relname) \
+                      (SELECT string_agg(relname || ' ' || relowner::regrole, ';' \
+                                 ORDER BY relname) \
                          FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace \
                           AND relname LIKE '\\_hyper%'), \
                       (SELECT last_value FROM _timescaledb_catalog.chunk_id_seq), \
@@ -142,7 +144,8 @@ fn jobs_come_back_under_the_original_name_and_none_at_once() {
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
     assert_eq!(scheduled(&cluster, "app"), "retention refresh");
     let starts = "SELECT string_agg(CASE WHEN next_start = '2040-01-01 00:00+00' THEN 'as before' \
-                         WHEN next_start > now() + interval '50 minutes' THEN 'later' ELSE 'now' END, \
+                         WHEN next_start > now() + interval '50 minutes' THEN 'later' \
+                         ELSE 'now' END, \
                          ', ' ORDER BY job_id) \
                     FROM timescaledb_information.jobs WHERE job_id IN (1000, 1001)";
     assert_eq!(cluster.value("app", starts), "as before, later");
@@ -329,7 +332,8 @@ fn the_plan_shows_the_order_of_timescaledb() {
     }
 }
 
-/// Runs the stock pg_restore into a new database `stock`, after `before`; gives whether it liked it.
+/// Runs the stock pg_restore into a new database `stock`, after `before`; gives whether it
+/// liked it.
 fn stock(cluster: &Cluster, before: &str, options: &[&str], dump: &str) -> bool {
     cluster.psql("postgres", "DROP DATABASE IF EXISTS stock");
     cluster.psql("postgres", "CREATE DATABASE stock TEMPLATE template0");

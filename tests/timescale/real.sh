@@ -16,7 +16,12 @@ readonly enter=(chroot --userspec=postgres:postgres "$DEBIAN_ROOT"
     env -i PATH=/usr/bin LC_ALL=C.UTF-8)
 
 inside() { "${enter[@]}" "$@"; }
-ask() { inside PGOPTIONS='-c client_min_messages=warning' "$bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$home" -d "$1" -c "$2"; }
+
+# ask DATABASE SQL: without notices.
+ask() {
+    inside PGOPTIONS='-c client_min_messages=warning' \
+        "$bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$home" -d "$1" -c "$2"
+}
 
 finish() {
     local code=$?
@@ -72,22 +77,25 @@ ready() { ask postgres 'SELECT 1' >/dev/null; }
 
 # Rows, chunks, jobs and the state of the extension.
 content() {
-    ask "$1" "SELECT concat_ws(' ', (SELECT count(*) || '/' || sum(v) || '/' || max(at) FROM metrics),
-        (SELECT count(*) FROM show_chunks('metrics')),
-        (SELECT string_agg(chunk_name, ',' ORDER BY chunk_name) FROM timescaledb_information.chunks),
+    ask "$1" "SELECT concat_ws(' ',
+        (SELECT count(*) || '/' || sum(v) || '/' || max(at) FROM metrics),
+        (SELECT string_agg(c::text, ',' ORDER BY c::text) FROM show_chunks('metrics') c),
+        (SELECT string_agg(chunk_name, ',' ORDER BY chunk_name)
+           FROM timescaledb_information.chunks),
         (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
         (SELECT count(*) FROM pg_constraint WHERE conrelid IN (SELECT show_chunks('metrics'))),
         (SELECT count(*) FROM plain))"
 }
 
 jobs() {
-    ask "$1" "SELECT coalesce(string_agg(application_name || ':' || scheduled, ',' ORDER BY job_id), '')
+    ask "$1" "SELECT string_agg(application_name || ':' || scheduled, ',' ORDER BY job_id)
                 FROM timescaledb_information.jobs WHERE job_id >= 1000"
 }
 
 workers() {
     ask postgres "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = '$1' AND backend_type = 'TimescaleDB Background Worker Scheduler'"
+                   WHERE datname = '$1'
+                     AND backend_type = 'TimescaleDB Background Worker Scheduler'"
 }
 
 has_worker() { [ "$(workers "$1")" -ge 1 ]; }
@@ -104,7 +112,7 @@ make_database() {
         INSERT INTO metrics SELECT timestamptz '2020-01-01' + i * interval '1 minute', i
           FROM generate_series(1, 20000) i;
         CREATE INDEX ON metrics (v);" >/dev/null
-    # Debian's edition has no functions for jobs: the row alone, as a dump of the other edition has it.
+    # Debian's edition has no functions for jobs: rows, as a dump of the other edition has them.
     ask app "
         CREATE PROCEDURE tick(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1';
         INSERT INTO _timescaledb_config.bgw_job (application_name, schedule_interval, max_runtime,
@@ -115,11 +123,11 @@ make_database() {
 
 # copy NAME OPTIONS…
 copy() {
-    ask postgres "CALL backup_restore($id, target => '$1'${2:-})"
+    ask postgres "CALL backup_restore($id, target => '$1'${2:-})" >/dev/null
     same "$(content "$1")" "$wanted" "the copy $1"
     same "$(jobs "$1")" on:false,off:false "jobs of the copy $1"
-    same "$(ask postgres "SELECT count(*) FROM pg_db_role_setting WHERE setconfig::text ~ 'restoring'")" \
-        0 'databases in restoring mode'
+    same "$(ask postgres "SELECT count(*) FROM pg_db_role_setting
+        WHERE setconfig::text ~ 'restoring'")" 0 'databases in restoring mode'
 }
 
 main() {
@@ -130,10 +138,11 @@ main() {
     id=$(ask postgres "SELECT backup_create(database => 'app')")
     copy serial
     copy parallel ', jobs => 4'
-    same "$(ask postgres "SELECT bool_and(ok) FROM backup_verify($id, 'restore')")" t 'the rehearsal'
+    same "$(ask postgres "SELECT bool_and(ok) FROM backup_verify($id, 'restore')")" t \
+        'the rehearsal'
 
-    ask app "DELETE FROM metrics WHERE v > 10000; SELECT drop_chunks('metrics', timestamptz '2020-01-05')" \
-        >/dev/null
+    ask app "DELETE FROM metrics WHERE v > 10000;
+        SELECT drop_chunks('metrics', timestamptz '2020-01-05')" >/dev/null
     emptied=$(content app)
     poll 'workers before the swap' has_worker app
     ask postgres "CALL backup_restore($id, replace => 'app')" >/dev/null

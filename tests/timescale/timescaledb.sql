@@ -76,7 +76,8 @@ CREATE TRIGGER metadata_insert BEFORE INSERT ON _timescaledb_catalog.metadata
 CREATE FUNCTION _timescaledb_functions.is_known(chunk name) RETURNS boolean LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk c WHERE c.table_name = is_known.chunk) THEN
+    IF NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk c
+                    WHERE c.table_name = is_known.chunk) THEN
         RAISE 'rows of chunk "%" before the catalog', chunk;
     END IF;
     RETURN true;
@@ -100,7 +101,8 @@ DECLARE
     number int := nextval('_timescaledb_catalog.chunk_id_seq');
     chunk name := format('_hyper_%s_%s_chunk', hypertable, number);
 BEGIN
-    INSERT INTO _timescaledb_catalog.chunk VALUES (number, hypertable, '_timescaledb_internal', chunk);
+    INSERT INTO _timescaledb_catalog.chunk
+    VALUES (number, hypertable, '_timescaledb_internal', chunk);
     EXECUTE format('CREATE TABLE _timescaledb_internal.%I (CONSTRAINT known CHECK (
         _timescaledb_functions.is_known(%L))) INHERITS (%s)', chunk, chunk, relation);
     EXECUTE format('INSERT INTO _timescaledb_internal.%I %s', chunk, rows);
@@ -110,7 +112,8 @@ END $$;
 
 CREATE FUNCTION @extschema@.add_job(name text, schedule_interval interval) RETURNS int LANGUAGE sql
 SET timescaledb_standin.api = 'on' AS $$
-    WITH job AS (INSERT INTO _timescaledb_config.bgw_job (application_name, schedule_interval, scheduled)
+    WITH job AS (INSERT INTO _timescaledb_config.bgw_job
+                     (application_name, schedule_interval, scheduled)
                  VALUES (name, schedule_interval, true) RETURNING id)
     INSERT INTO _timescaledb_internal.bgw_job_stat
     SELECT id, now() + schedule_interval FROM job RETURNING job_id
@@ -124,7 +127,8 @@ BEGIN
            schedule_interval = coalesce(alter_job.schedule_interval, b.schedule_interval)
      WHERE b.id = alter_job.job_id;
     IF next_start IS NOT NULL THEN
-        INSERT INTO _timescaledb_internal.bgw_job_stat VALUES (alter_job.job_id, alter_job.next_start)
+        INSERT INTO _timescaledb_internal.bgw_job_stat
+        VALUES (alter_job.job_id, alter_job.next_start)
         ON CONFLICT ON CONSTRAINT bgw_job_stat_pkey DO UPDATE SET next_start = EXCLUDED.next_start;
     END IF;
     RETURN alter_job.job_id;
@@ -132,19 +136,23 @@ END $$;
 
 CREATE VIEW timescaledb_information.jobs AS
 SELECT b.id AS job_id, b.application_name, b.schedule_interval, b.scheduled, b.owner, s.next_start
-  FROM _timescaledb_config.bgw_job b LEFT JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = b.id;
+  FROM _timescaledb_config.bgw_job b
+  LEFT JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = b.id;
 CREATE VIEW timescaledb_information.chunks AS
 SELECT h.schema_name AS hypertable_schema, h.table_name AS hypertable_name,
        c.schema_name AS chunk_schema, c.table_name AS chunk_name
-  FROM _timescaledb_catalog.chunk c JOIN _timescaledb_catalog.hypertable h ON h.id = c.hypertable_id;
+  FROM _timescaledb_catalog.chunk c
+  JOIN _timescaledb_catalog.hypertable h ON h.id = c.hypertable_id;
 GRANT SELECT ON timescaledb_information.jobs, timescaledb_information.chunks TO PUBLIC;
 
-CREATE FUNCTION _timescaledb_functions.start_background_workers() RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION _timescaledb_functions.start_background_workers() RETURNS boolean
+LANGUAGE plpgsql AS $$
 BEGIN
     RAISE LOG 'stand-in: start_background_workers in %', current_database();
     RETURN true;
 END $$;
-CREATE FUNCTION _timescaledb_functions.stop_background_workers() RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION _timescaledb_functions.stop_background_workers() RETURNS boolean
+LANGUAGE plpgsql AS $$
 BEGIN
     RAISE LOG 'stand-in: stop_background_workers in %', current_database();
     RETURN true;
@@ -179,6 +187,7 @@ CREATE CONSTRAINT TRIGGER fire AFTER INSERT ON _timescaledb_internal.restored
 
 -- Whether a chunk is not there, or empty: a restore has stopped in the middle.
 CREATE FUNCTION _timescaledb_functions.is_half() RETURNS boolean LANGUAGE plpgsql AS $$
+<<is_half>>
 DECLARE
     chunk name;
     is_empty boolean;
@@ -188,8 +197,8 @@ BEGIN
                     AND relname LIKE '\_hyper\_%\_chunk' LOOP
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM _timescaledb_internal.%I)', chunk)
            INTO is_empty;
-        IF is_empty OR NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk
-                                    WHERE table_name = chunk) THEN
+        IF is_empty OR NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk c
+                                    WHERE c.table_name = is_half.chunk) THEN
             RETURN true;
         END IF;
     END LOOP;

@@ -38,12 +38,15 @@ SELECT pg_catalog.jsonb_build_object(
                   WHERE database = $5))";
 
 /// The place of a new database: `$1` its tablespace, `$2` the provider of its collation and `$3` the
-/// locale. One `jsonb`. The operating system spells the encoding of a locale as it likes.
+/// locale. One `jsonb`. The operating system spells the encoding of a locale as it likes, and the
+/// column of an ICU locale has another name since PostgreSQL 17.
 pub const PLACE: &str = "
 WITH known AS (
     SELECT c.oid FROM pg_catalog.pg_collation c
      WHERE c.collprovider::text = $2
-       AND pg_catalog.lower(pg_catalog.replace(coalesce(c.collcollate, c.colliculocale), '-', ''))
+       AND pg_catalog.lower(pg_catalog.replace(coalesce(c.collcollate,
+               pg_catalog.to_jsonb(c) ->> 'colliculocale',
+               pg_catalog.to_jsonb(c) ->> 'colllocale'), '-', ''))
          = pg_catalog.lower(pg_catalog.replace($3, '-', '')))
 SELECT pg_catalog.jsonb_build_object(
     'tablespace', coalesce((SELECT pg_catalog.pg_tablespace_location(oid)

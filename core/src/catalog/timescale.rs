@@ -30,8 +30,10 @@ SELECT EXISTS (
       JOIN pg_catalog.pg_extension_update_paths(e.extname) u
         ON u.source = e.extversion AND u.target = a.default_version AND u.path IS NOT NULL
      WHERE e.extname = 'timescaledb' AND e.extversion <> a.default_version
-       AND pg_catalog.string_to_array(pg_catalog.substring(a.default_version, '^[0-9.]+'), '.')::int[]
-         > pg_catalog.string_to_array(pg_catalog.substring(e.extversion, '^[0-9.]+'), '.')::int[])";
+       AND pg_catalog.string_to_array(
+               pg_catalog.substring(a.default_version, '^[0-9]+(?:[.][0-9]+)*'), '.')::int[]
+         > pg_catalog.string_to_array(
+               pg_catalog.substring(e.extversion, '^[0-9]+(?:[.][0-9]+)*'), '.')::int[])";
 
 /// Updates the extension: only as the first command of a session, else the old library is loaded.
 pub const UPDATE_EXTENSION: &str = "ALTER EXTENSION timescaledb UPDATE";
@@ -75,8 +77,8 @@ pub fn pre_restore(schema: &str) -> String {
     format!("SELECT {}()", qualified(schema, "timescaledb_pre_restore"))
 }
 
-/// Whether the edition is the one without functions for jobs (measured: `alter_job` is refused there,
-/// while rows of jobs come with a dump of the other edition).
+/// Whether the edition is the one without functions for jobs (measured: `alter_job` is refused
+/// there, while rows of jobs come with a dump of the other edition).
 pub const IS_APACHE: &str =
     "SELECT coalesce(pg_catalog.current_setting('timescaledb.license', true) = 'apache', false)";
 

@@ -83,7 +83,7 @@ pub fn lists(contents: &str, manifest: &Manifest, extension: &Extension) -> List
     }
 }
 
-/// The version in the script of `_timescaledb_catalog.metadata`: the truth about the catalog's rows.
+/// The version in the script of `_timescaledb_catalog.metadata`: the truth about the catalog.
 pub fn version_in(script: &str) -> Option<&str> {
     let rows = script.lines().filter_map(|line| line.split_once('\t'));
     let mut values = rows.filter(|(key, _)| *key == "timescaledb_version");
