@@ -97,8 +97,9 @@ async fn connection(
             "timescaledb_restoring",
             "blocker",
             format!("in restoring mode: {stuck}"),
-            "A restore did not come to its end. Restore again, or run \
-             timescaledb_post_restore() in that database when its content is whole.",
+            "A restore runs in it, or did not come to its end. If none runs: DROP DATABASE, and \
+             restore again. timescaledb_post_restore() is only for a restore that ended without \
+             any error: in half of one, jobs damage what is there.",
         ));
     }
     Ok(Some(row.get(0)))
