@@ -5,37 +5,6 @@ use pg_backup_tests::{
     Cluster, Faults, LIMIT, PRELOADED, install_timescaledb, wait_for, wait_until,
 };
 
-/// A hypertable of an ordinary role with two chunks, jobs, and a table of its own kind. Chunks are
-/// larger than the catalog: connections beside each other would take them first.
-const DATABASE: &str = "
-CREATE ROLE sensor;
-CREATE TABLE plain AS SELECT i FROM generate_series(1, 10) i;
-CREATE TABLE metrics (at timestamptz NOT NULL, v int);
-ALTER TABLE metrics OWNER TO sensor;
-SELECT ts.create_hypertable('metrics');
-SELECT ts.create_chunk('metrics', $$SELECT '2020-01-01', i FROM generate_series(1, 20000) i$$);
-SELECT ts.create_chunk('metrics', $$SELECT '2020-02-01', i FROM generate_series(1, 30000) i$$);
-CREATE INDEX ON _timescaledb_internal._hyper_1_1_chunk (at);
-SELECT ts.add_job('retention', '1 day'), ts.add_job('refresh', '1 hour');
-SELECT ts.add_job('off', '1 day');
-SELECT ts.alter_job(1000, next_start => '2040-01-01 00:00+00');
-SELECT ts.alter_job(1001, next_start => '2020-01-01 00:00+00');
-SELECT ts.alter_job(1002, scheduled => false);";
-
-/// The database `app`, with the extension in `schema`.
-fn make(cluster: &Cluster, schema: &str) {
-    cluster.psql("postgres", "CREATE DATABASE app");
-    let extension = format!(
-        "CREATE SCHEMA IF NOT EXISTS {schema}; \
-         CREATE EXTENSION timescaledb SCHEMA {schema} VERSION '2.19.3';"
-    );
-    cluster.psql("app", &(extension + &DATABASE.replace("ts.", &format!("{schema}."))));
-}
-
-fn backed_up(cluster: &Cluster, options: &str) -> String {
-    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
-}
-
 /// Rows, catalog and sequences, without the jobs.
 fn content(cluster: &Cluster, database: &str) -> String {
     let sql = "SELECT concat_ws(' | ', (SELECT count(*) || ' ' || sum(v) FROM metrics), \
@@ -65,15 +34,6 @@ fn restoring(cluster: &Cluster) -> String {
     cluster.value("postgres", sql)
 }
 
-/// What the stand-in says about `database`, in order.
-fn said(cluster: &Cluster, what: &str, database: &str) -> usize {
-    cluster
-        .log()
-        .lines()
-        .filter(|l| l.ends_with(&format!("stand-in: {what} in {database}")))
-        .count()
-}
-
 /// Nothing happened that would have done damage.
 fn assert_undamaged(cluster: &Cluster) {
     for what in ["jobs fired", "post_restore of half a restore"] {
@@ -91,7 +51,7 @@ fn warnings(cluster: &Cluster) -> String {
 #[test]
 fn a_copy_holds_every_chunk_and_its_jobs_are_parked() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
+    cluster.make_hypertable("public");
     let wanted = content(&cluster, "app");
     for (options, how) in [
         ("", ""),
@@ -99,7 +59,7 @@ fn a_copy_holds_every_chunk_and_its_jobs_are_parked() {
         (", format => 'directory', compression => 'none'", ", jobs => 4"),
         (", format => 'plain'", ", trusted => true"),
     ] {
-        let id = backed_up(&cluster, options);
+        let id = cluster.backup_of_app(options);
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{how})"));
         assert_eq!(content(&cluster, "copy"), wanted, "{options}{how}");
         assert_eq!(scheduled(&cluster, "copy"), "none", "{options}{how}");
@@ -116,20 +76,20 @@ fn a_copy_holds_every_chunk_and_its_jobs_are_parked() {
 fn the_extension_may_lie_in_a_schema_of_its_own() {
     let cluster = Cluster::with_timescaledb();
     cluster.psql("postgres", "CREATE ROLE boss");
-    make(&cluster, "\"The ts\"");
+    cluster.make_hypertable("\"The ts\"");
     cluster.psql(
         "app",
         "ALTER SCHEMA \"The ts\" OWNER TO boss; GRANT USAGE ON SCHEMA \"The ts\" TO sensor",
     );
     let (wanted, schema) = (content(&cluster, "app"), cluster.schema_of("app"));
     for how in ["", ", jobs => 2"] {
-        let id = backed_up(&cluster, "");
+        let id = cluster.backup_of_app("");
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{how})"));
         assert_eq!(content(&cluster, "copy"), wanted);
         pg_backup_tests::assert_same_text(&cluster.schema_of("copy"), &schema, how);
         cluster.sql("postgres", "DROP DATABASE copy");
     }
-    let id = backed_up(&cluster, ", format => 'plain'");
+    let id = cluster.backup_of_app(", format => 'plain'");
     let error = cluster.error("postgres", &format!("CALL backup_restore({id}, trusted => true)"));
     assert!(error.detail.contains("in schema \"The ts\", which the script makes"), "{error}");
     assert_undamaged(&cluster);
@@ -138,8 +98,8 @@ fn the_extension_may_lie_in_a_schema_of_its_own() {
 #[test]
 fn jobs_come_back_under_the_original_name_and_none_at_once() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
+    cluster.make_hypertable("public");
+    let id = cluster.backup_of_app("");
     cluster.sql("postgres", "DROP DATABASE app");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
     assert_eq!(scheduled(&cluster, "app"), "retention refresh");
@@ -156,22 +116,22 @@ fn jobs_come_back_under_the_original_name_and_none_at_once() {
 #[test]
 fn a_replaced_database_has_its_jobs_and_workers_and_so_has_the_one_that_comes_back() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
+    cluster.make_hypertable("public");
     let wanted = content(&cluster, "app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.backup_of_app("");
     cluster.sql("app", "DELETE FROM metrics; SELECT alter_job(1000, scheduled => false)");
     let emptied = content(&cluster, "app");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
     assert_eq!(content(&cluster, "app"), wanted);
     assert_eq!(scheduled(&cluster, "app"), "retention refresh");
-    assert_eq!(said(&cluster, "start_background_workers", "app"), 1);
+    assert_eq!(cluster.stand_in_said("start_background_workers", "app"), 1);
     assert_eq!(warnings(&cluster), "");
     let run = "SELECT id FROM backup_history WHERE kind = 'restore' LIMIT 1";
     let run = cluster.value("postgres", run);
     cluster.sql("postgres", &format!("CALL backup_rollback({run})"));
     assert_eq!(content(&cluster, "app"), emptied);
     assert_eq!(scheduled(&cluster, "app"), "refresh");
-    assert_eq!(said(&cluster, "start_background_workers", "app"), 2);
+    assert_eq!(cluster.stand_in_said("start_background_workers", "app"), 2);
     assert_undamaged(&cluster);
     cluster.assert_clean();
 }
@@ -181,8 +141,8 @@ fn a_rename_that_fails_leaves_the_live_database_with_its_workers() {
     install_timescaledb();
     let faults = Faults::default();
     let cluster = faults.cluster(&[PRELOADED, "max_prepared_transactions = 2"]);
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
+    cluster.make_hypertable("public");
+    let id = cluster.backup_of_app("");
     faults.plant("carried_over");
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
     faults.wait("carried_over");
@@ -190,7 +150,7 @@ fn a_rename_that_fails_leaves_the_live_database_with_its_workers() {
     faults.lift("carried_over");
     let error = call.error();
     assert!(error.detail.contains("as it was"), "{error}");
-    assert_eq!(said(&cluster, "start_background_workers", "app"), 1);
+    assert_eq!(cluster.stand_in_said("start_background_workers", "app"), 1);
     assert_eq!(scheduled(&cluster, "app"), "retention refresh");
     cluster.sql("app", "ROLLBACK PREPARED 'in the way'");
     assert_undamaged(&cluster);
@@ -200,16 +160,16 @@ fn a_rename_that_fails_leaves_the_live_database_with_its_workers() {
 #[test]
 fn a_restore_that_fails_halfway_is_never_told_that_it_is_over() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
+    cluster.make_hypertable("public");
+    let id = cluster.backup_of_app("");
     cluster.use_tool(
         "pg_restore",
         "#!/bin/bash\n[[ \"$*\" == *section=post* ]] && exit 1\nexec \"$REAL\" \"$@\"",
     );
     let error = cluster.error("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     assert!(error.message.contains("pg_restore"), "{error}");
-    assert_eq!(said(&cluster, "stop_background_workers", "copy"), 1);
-    assert_eq!(said(&cluster, "start_background_workers", "copy"), 0);
+    assert_eq!(cluster.stand_in_said("stop_background_workers", "copy"), 1);
+    assert_eq!(cluster.stand_in_said("start_background_workers", "copy"), 0);
     let gone = "SELECT count(*) FROM pg_database WHERE datname = 'copy'";
     assert_eq!(cluster.value("postgres", gone), "0");
     assert_undamaged(&cluster);
@@ -218,57 +178,14 @@ fn a_restore_that_fails_halfway_is_never_told_that_it_is_over() {
 #[test]
 fn the_version_is_the_one_that_the_dump_itself_holds() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
+    cluster.make_hypertable("public");
     let wanted = content(&cluster, "app");
     // The manifest is mistaken.
     cluster
         .psql("app", "UPDATE pg_extension SET extversion = '2.20.0' WHERE extname = 'timescaledb'");
-    let id = backed_up(&cluster, "");
+    let id = cluster.backup_of_app("");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     assert_eq!(content(&cluster, "copy"), wanted);
-}
-
-#[test]
-fn what_the_server_does_not_have_is_said_before() {
-    install_timescaledb();
-    let cluster = Cluster::start();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
-    let rows = |id: &str| {
-        let sql = format!(
-            "SELECT string_agg(concat_ws(' ', check_name, status, detail), E'\\n') \
-             FROM backup_restore_check({id}, target => 'copy') WHERE check_name ~ 'timescale'"
-        );
-        cluster.value("postgres", &sql)
-    };
-    assert_eq!(rows(&id), "timescaledb blocker TimescaleDB is not preloaded");
-    cluster
-        .psql("app", "UPDATE pg_extension SET extversion = '1.7.5' WHERE extname = 'timescaledb'");
-    let id = backed_up(&cluster, "");
-    assert_eq!(
-        rows(&id),
-        "timescaledb blocker the backup needs TimescaleDB 1.7.5, this server has 2.20.0, 2.19.3"
-    );
-    let error = cluster.error("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
-    assert!(error.detail.contains("needs TimescaleDB 1.7.5"), "{error}");
-}
-
-#[test]
-fn a_part_with_a_hypertable_is_refused_with_the_reason() {
-    let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
-    for (part, wanted) in [
-        ("tables => ARRAY['met*']", "blocker hypertables are asked for: public.metrics"),
-        ("schemas => ARRAY['public']", "blocker hypertables are asked for: public.metrics"),
-        ("tables => ARRAY['public.plain']", "ok no hypertable is asked for"),
-    ] {
-        let sql = format!(
-            "SELECT concat_ws(' ', status, detail) FROM backup_restore_check({id}, \
-             target => 'copy', {part}) WHERE check_name = 'timescaledb'"
-        );
-        assert_eq!(cluster.value("postgres", &sql), wanted, "{part}");
-    }
 }
 
 #[test]
@@ -276,8 +193,8 @@ fn a_restore_that_died_is_seen_by_the_watchdog_until_it_is_swept() {
     install_timescaledb();
     let faults = Faults::default();
     let cluster = faults.cluster(&[PRELOADED]);
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
+    cluster.make_hypertable("public");
+    let id = cluster.backup_of_app("");
     faults.plant("timescale_loaded");
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     faults.wait("timescale_loaded");
@@ -296,73 +213,10 @@ fn a_restore_that_died_is_seen_by_the_watchdog_until_it_is_swept() {
 #[test]
 fn a_verification_restores_hypertables_too() {
     let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
+    cluster.make_hypertable("public");
+    let id = cluster.backup_of_app("");
     let verify = format!("SELECT bool_and(ok)::text FROM backup_verify({id}, 'restore')");
     assert_eq!(cluster.value("postgres", &verify), "true");
     assert_undamaged(&cluster);
     cluster.assert_clean();
-}
-
-#[test]
-fn the_plan_shows_the_order_of_timescaledb() {
-    let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let id = backed_up(&cluster, "");
-    let sql = format!(
-        "SELECT string_agg(command, E'\\n' ORDER BY step) \
-         FROM backup_restore_plan({id}, replace => 'app')"
-    );
-    let plan = cluster.value("postgres", &sql);
-    let mut rest = plan.as_str();
-    for part in [
-        "CREATE EXTENSION timescaledb SCHEMA \"public\" VERSION '2.19.3'",
-        "\"public\".\"timescaledb_pre_restore\"()",
-        "--section=pre-data",
-        "--section=data --dbname=dbname='…_restoring_<run>' --use-list=…/catalog",
-        "--use-set-session-authorization --use-list=…/others",
-        "--section=post-data",
-        "BEGIN; SELECT \"public\".\"timescaledb_post_restore\"(); SELECT \"public\".\"alter_job\"",
-        "alter_job(…, scheduled => true",
-        "RENAME TO",
-        "start_background_workers",
-    ] {
-        let at = rest.find(part).unwrap_or_else(|| panic!("{part} not in order\n{plan}"));
-        rest = &rest[at..];
-    }
-}
-
-/// Runs the stock pg_restore into a new database `stock`, after `before`; gives whether it
-/// liked it.
-fn stock(cluster: &Cluster, before: &str, options: &[&str], dump: &str) -> bool {
-    cluster.psql("postgres", "DROP DATABASE IF EXISTS stock");
-    cluster.psql("postgres", "CREATE DATABASE stock TEMPLATE template0");
-    cluster.psql("stock", before);
-    let socket = cluster.value("postgres", "SHOW unix_socket_directories");
-    let mut command = std::process::Command::new(pg_backup_tests::bin("pg_restore"));
-    command.args(["-h", &socket, "-U", "postgres", "-d", "stock", "-e"]).args(options).arg(dump);
-    command.output().expect("pg_restore starts").status.success()
-}
-
-#[test]
-fn the_stand_in_fails_where_the_real_one_would() {
-    let cluster = Cluster::with_timescaledb();
-    make(&cluster, "public");
-    let directory = cluster.make_dir("dump");
-    let dump = directory.join("app").display().to_string();
-    cluster.tool("pg_dump", &["-Fc", "-f", &dump, "-d", "app"]);
-    let extension = |version: &str| format!("CREATE EXTENSION timescaledb VERSION '{version}';");
-    let pre = "SELECT timescaledb_pre_restore();";
-    let post = "SELECT timescaledb_post_restore()";
-    assert!(!stock(&cluster, "", &[], &dump), "nobody was told");
-    assert!(!stock(&cluster, &(extension("2.20.0") + pre), &[], &dump), "another version");
-    let begun = extension("2.19.3") + pre;
-    assert!(!stock(&cluster, &begun, &["-j4"], &dump), "chunks before the catalog");
-    assert_eq!(cluster.value("stock", post), "t", "of half a database");
-    assert_eq!(said(&cluster, "post_restore of half a restore", "stock"), 1);
-    assert!(stock(&cluster, &begun, &[], &dump), "one after the other");
-    let rows = "SELECT count(*) FROM metrics";
-    assert_eq!(cluster.value("stock", rows), "50000");
-    cluster.value("stock", post);
-    assert_eq!(cluster.value("stock", rows), "30000", "retention fired");
 }
