@@ -16,9 +16,11 @@ mod expect;
 mod fake;
 mod hooks;
 mod job;
+mod kitchen_sink;
 mod place;
 mod pool;
 mod process;
+mod replace;
 mod schedule;
 mod server;
 mod standby;
@@ -37,6 +39,7 @@ pub use place::{base, bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
+pub use replace::{NEW, OLD, crash_at, power_cut};
 pub use schedule::ScheduleRun;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};

@@ -1,0 +1,80 @@
+//! A database with every kind of object that pg_dump knows, and everything about it as one text.
+//!
+//! In: a cluster. Out: a database, and a text that is equal for databases that are equal but for
+//! their names. Must hold: what belongs to an extension is the extension's business and no content.
+
+use crate::{Cluster, names_below};
+
+const SCRIPT: &str = include_str!("kitchen_sink.sql");
+
+/// What belongs to the database and stands in no dump of it.
+const PROPERTIES: &str = r#"
+ALTER DATABASE NAME OWNER TO cook;
+REVOKE ALL ON DATABASE NAME FROM PUBLIC;
+GRANT CONNECT ON DATABASE NAME TO waiter WITH GRANT OPTION; GRANT TEMP ON DATABASE NAME TO PUBLIC;
+COMMENT ON DATABASE NAME IS E'it''s\n\\ ours'; ALTER DATABASE NAME CONNECTION LIMIT 9;
+ALTER DATABASE NAME SET app.motto = 'a''b\c'; ALTER DATABASE NAME SET search_path = public, "Kitchen 1";
+ALTER ROLE waiter IN DATABASE NAME SET work_mem = '8MB';"#;
+
+/// One line for each relation with rows, large object, sequence and extension.
+const CONTENT: &str = "
+SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
+  SELECT c.oid::regclass || ' ' || (xpath('/row/f/text()', query_to_xml(format(
+           'SELECT md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*) AS f FROM ONLY %s t',
+           c.oid::regclass), false, true, '')))[1]::text AS line
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'm') AND c.relispopulated
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+  UNION ALL
+  SELECT concat_ws(' ', 'lo', oid, md5(lo_get(oid)), lomowner::regrole, lomacl,
+                   obj_description(oid, 'pg_largeobject'))
+    FROM pg_largeobject_metadata
+  UNION ALL
+  SELECT concat_ws(' ', 'sequence', c.oid::regclass, (xpath('/row/f/text()', query_to_xml(format(
+           'SELECT last_value || '' '' || is_called AS f FROM %s', c.oid::regclass),
+           false, true, '')))[1]::text)
+    FROM pg_class c WHERE c.relkind = 'S'
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+  UNION ALL
+  SELECT concat_ws(' ', 'extension', extname, extnamespace::regnamespace) FROM pg_extension
+) x";
+
+impl Cluster {
+    /// A database with everything, whose locale and tablespace are not those of the others.
+    pub fn make_kitchen_sink(&self, database: &str) {
+        let place = self.make_dir("shelf");
+        assert!(names_below(&place).is_empty());
+        let make = format!(
+            "CREATE ROLE cook; CREATE ROLE waiter; CREATE TABLESPACE shelf LOCATION '{}';
+             CREATE DATABASE {database} TEMPLATE template0 TABLESPACE shelf ENCODING 'UTF8'
+             LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk' LOCALE 'C.UTF-8'",
+            place.display()
+        );
+        self.psql("postgres", &make);
+        self.psql(database, SCRIPT);
+        self.psql("postgres", &PROPERTIES.replace("NAME", database));
+    }
+
+    /// Definitions, rows and properties of a database, without its name.
+    pub fn everything_of(&self, database: &str) -> String {
+        let (schema, content) = (self.schema_of(database), self.value(database, CONTENT));
+        format!("{schema}\n{content}\n{}", self.properties_of(database))
+    }
+
+    /// Owner, privileges, comment, limits, locale, tablespace and settings of a database.
+    pub fn properties_of(&self, database: &str) -> String {
+        let sql = format!(
+            "SELECT concat_ws(' | ', d.datdba::regrole, d.datacl, d.datconnlimit, d.datistemplate, \
+                    d.datallowconn, pg_encoding_to_char(d.encoding), d.datlocprovider, \
+                    d.datcollate, d.datctype, d.daticulocale, d.datcollversion, t.spcname, \
+                    shobj_description(d.oid, 'pg_database'), \
+                    (SELECT string_agg(s.setrole || ' ' || s.setconfig::text, ';' \
+                                       ORDER BY s.setrole) \
+                       FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)) \
+               FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace \
+              WHERE d.datname = '{database}'"
+        );
+        self.value("postgres", &sql)
+    }
+}
