@@ -2,7 +2,7 @@
 //! its name, all old or all new, nothing is left that no row tells of, and the next one works.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, NEW, OLD, crash_at, signal, wait_until};
+use pg_backup_tests::{Faults, LIMIT, NEW, OLD, crash_at, signal, wait_until};
 
 /// Where a replace can stop before the names are changed.
 const BEFORE: [&str; 8] = [
