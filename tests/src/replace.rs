@@ -25,13 +25,13 @@ impl Cluster {
     }
 
     /// Waits until it is that, also while the server comes back from a crash.
-    pub fn wait_for_restore(&self, home: &str, wanted: &[&str]) -> String {
+    pub fn wait_for_restore(&self, home: &str, wanted: &[String]) -> String {
         let sql = "SELECT origin || ' ' || status FROM backup_history WHERE kind = 'restore' \
                    ORDER BY id DESC LIMIT 1";
         let mut last = String::new();
         wait_until(&format!("a restore that is one of {wanted:?}"), LIMIT, || {
             last = self.ask(home, sql).unwrap_or_default();
-            wanted.contains(&last.as_str())
+            wanted.contains(&last)
         });
         last
     }
@@ -93,26 +93,25 @@ impl Cluster {
     }
 
     /// After a crash: `app` answers, all old or all new; each other database is one that a restore
-    /// says it keeps; the next restore and its acceptance work. Gives what `app` says.
-    pub fn assert_recovered(&self, home: &str, backup: &str) -> String {
-        self.wait_for_restore(
-            home,
-            &[
-                "manual succeeded",
-                "manual interrupted",
-                "rollback succeeded",
-                "rollback interrupted",
-                "accept succeeded",
-                "accept interrupted",
-            ],
-        );
-        let age = self.age("app");
+    /// says it keeps. Gives what `app` says.
+    pub fn assert_accounted_for(&self, home: &str) -> String {
+        let ended = |origin: &str| {
+            ["succeeded", "interrupted", "failed"].map(|status| format!("{origin} {status}"))
+        };
+        let wanted: Vec<String> =
+            ["manual", "rollback", "accept"].iter().flat_map(|o| ended(o)).collect();
+        self.wait_for_restore(home, &wanted);
         wait_until("only databases that are accounted for", LIMIT, || {
-            let kept = self.kept(home);
-            let all = self.databases();
+            let (kept, all) = (self.kept(home), self.databases());
             all.split(' ').filter(|name| *name != "app").collect::<Vec<_>>().join(" ") == kept
         });
-        self.replace_app("postgres", backup);
+        self.age("app")
+    }
+
+    /// The same, and the next restore works, and its acceptance.
+    pub fn assert_recovered(&self, home: &str, backup: &str) -> String {
+        let age = self.assert_accounted_for(home);
+        self.replace_app(home, backup);
         assert_eq!(self.age("app"), OLD);
         age
     }
@@ -120,6 +119,11 @@ impl Cluster {
     /// Replaces `app` from the history of `home`, which is another database, and accepts it.
     pub fn replace_app(&self, home: &str, backup: &str) {
         self.sql(home, &format!("CALL backup_restore({backup}, replace => 'app')"));
+        self.accept_all(home);
+    }
+
+    /// Accepts every restore in the history of `home`.
+    pub fn accept_all(&self, home: &str) {
         let sql = "SELECT restore_id FROM backup_rollback_points ORDER BY restore_id";
         for row in self.sql(home, sql) {
             let id = row[0].clone().expect("an id");
