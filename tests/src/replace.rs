@@ -120,6 +120,7 @@ impl Cluster {
     pub fn replace_app(&self, home: &str, backup: &str) {
         self.sql(home, &format!("CALL backup_restore({backup}, replace => 'app')"));
         self.accept_all(home);
+        assert_eq!(self.databases(), "app");
     }
 
     /// Accepts every restore in the history of `home`.
@@ -129,7 +130,6 @@ impl Cluster {
             let id = row[0].clone().expect("an id");
             self.sql(home, &format!("CALL backup_accept({id})"));
         }
-        assert_eq!(self.databases(), "app");
     }
 }
 
