@@ -110,6 +110,15 @@ class Cluster:
         commands = [word for statement in statements for word in ("-c", statement)]
         return self.call("psql", *self._psql(database), *commands)
 
+    def probe(self, database: str, limit: int) -> None:
+        """Connects once; raises when that fails or takes more than `limit` seconds."""
+        done = subprocess.run(
+            [self.bin / "psql", *self._psql(database), "-c", "SELECT 1"], check=False,
+            timeout=limit, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            **self._as_server())
+        if done.returncode != 0:
+            raise RuntimeError(f"no service in database {database}")
+
     def value(self, database: str, statement: str) -> str:
         """The one value that a statement returns, as text; "" for NULL or no row."""
         path = self.directory / "stdout.txt"

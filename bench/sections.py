@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import data
+import restore
 import schedules
 from cluster import Cluster
 from measure import RunnerMemory, in_turns
@@ -163,5 +164,6 @@ ALL: dict[str, Section] = {
     "empty": empty,
     "memory": memory,
     "schedules": schedules.schedules,
+    "restore": restore.restore,
     "large": large,
 }
