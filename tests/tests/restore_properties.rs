@@ -1,0 +1,69 @@
+//! Encodings, locales, limits and flags of databases come back: in a new database, in the place of
+//! the live one, and after the swap back.
+
+use pg_backup_tests::Cluster;
+
+/// What a database can be made with, and text that fits into it.
+const KINDS: [(&str, &str); 5] = [
+    ("ENCODING 'LATIN1' LOCALE 'C'", "größe"),
+    ("ENCODING 'SQL_ASCII' LOCALE 'C'", "gr\u{f6}\u{df}e"),
+    ("ENCODING 'EUC_JP' LOCALE 'POSIX'", "日本"),
+    ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'", "größe"),
+    ("ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'sv' LOCALE 'C'", "äöå"),
+];
+
+#[test]
+fn every_encoding_and_locale_comes_back() {
+    let cluster = Cluster::start();
+    for (kind, text) in KINDS {
+        cluster.sql("postgres", &format!("CREATE DATABASE app TEMPLATE template0 {kind}"));
+        let make = format!(
+            "CREATE TABLE t AS SELECT '{text}'::text AS \"x\"; \
+             CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''{text}''::text'"
+        );
+        cluster.psql("app", &format!("SET client_encoding = 'UTF8'; {make}"));
+        let all = |database: &str| {
+            let sql = "SELECT string_agg(encode(convert_to(x, getdatabaseencoding()), 'hex') \
+                       || (f() = x), ' ') FROM t";
+            format!("{} {}", cluster.value(database, sql), cluster.properties_of(database))
+        };
+        let wanted = all("app");
+        let id = cluster.value("postgres", "SELECT backup_create(database => 'app')");
+        cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+        assert_eq!(all("copy"), wanted, "{kind}");
+        cluster.sql("app", "DELETE FROM t");
+        let run =
+            cluster.value("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
+        assert_eq!(all("app"), wanted, "{kind}");
+        cluster.sql("postgres", &format!("CALL backup_rollback({run})"));
+        assert_eq!(cluster.value("app", "SELECT count(*) FROM t"), "0", "{kind}");
+        cluster.accept_all("postgres");
+        cluster.sql("postgres", "DROP DATABASE copy");
+        cluster.sql("postgres", "DROP DATABASE app");
+    }
+}
+
+#[test]
+fn a_live_database_with_limits_is_replaced_and_gets_those_of_the_archive() {
+    let cluster = Cluster::start();
+    let id = cluster.make_aged();
+    for spoil in [
+        "ALTER DATABASE app CONNECTION LIMIT 0",
+        "ALTER DATABASE app SET default_transaction_read_only = on",
+        "ALTER DATABASE app SET statement_timeout = '1ms'",
+        "ALTER DATABASE app SET role = 'pg_monitor'",
+        "ALTER DATABASE app SET search_path = nowhere",
+        "REVOKE ALL ON DATABASE app FROM PUBLIC",
+        "ALTER ROLE ALL IN DATABASE app SET lock_timeout = '1ms'",
+        "ALTER ROLE postgres IN DATABASE app SET idle_session_timeout = '1ms'",
+    ] {
+        cluster.sql("postgres", spoil);
+        cluster.replace_app("postgres", &id);
+        let settings = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d \
+                        ON d.oid = s.setdatabase WHERE datname = 'app'";
+        assert_eq!(cluster.value("postgres", settings), "0", "{spoil}");
+        let open = "SELECT datconnlimit || coalesce(datacl::text, '') FROM pg_database \
+                    WHERE datname = 'app'";
+        assert_eq!(cluster.value("postgres", open), "-1", "{spoil}");
+    }
+}
