@@ -1,0 +1,100 @@
+//! The database that is replaced holds the history itself: its row is carried to the other one on
+//! the way. Whatever dies, the history that answers afterwards tells what has happened.
+
+use nix::sys::signal::Signal;
+use pg_backup_tests::{Cluster, Faults, LIMIT, NEW, OLD, signal, wait_until};
+
+/// `app` with the extension, and the id of its backup that says `OLD`.
+fn at_home(faults: &Faults) -> (Cluster, String) {
+    let cluster = faults.cluster(&[]);
+    cluster.make_aged();
+    // An archive of it that holds the extension.
+    cluster.psql(
+        "app",
+        "CREATE EXTENSION pg_backup; UPDATE age SET says = 'old'; TRUNCATE filler; \
+         INSERT INTO filler SELECT i, '' FROM generate_series(1, 500) i",
+    );
+    let id = cluster.value("app", "SELECT backup_create()");
+    cluster.make_new();
+    (cluster, id)
+}
+
+/// Kills the server, or the runner alone, when the job of `call` in `app` stands at `point`.
+fn dies(cluster: &mut Cluster, faults: &Faults, call: &str, point: &str, runner_only: bool) {
+    faults.plant(point);
+    cluster.psql("app", call);
+    let runner = faults.wait(point);
+    if runner_only {
+        signal(runner, Signal::SIGKILL);
+        faults.lift(point);
+    } else {
+        cluster.kill_with_runner(runner);
+        faults.lift(point);
+        cluster.start_again();
+    }
+    let answers = || cluster.ask("app", "SELECT 1").is_some();
+    wait_until("a server that answers", LIMIT, answers);
+}
+
+/// Ids and kinds of the history of `app`, which never shrinks.
+fn count(cluster: &Cluster) -> usize {
+    cluster.value("app", "SELECT count(*) FROM backup_history").parse().unwrap()
+}
+
+fn replace_dies_at(point: &str, wanted: &str, status: &str) {
+    for runner_only in [false, true] {
+        let faults = Faults::default();
+        let (mut cluster, id) = at_home(&faults);
+        let call = format!("CALL backup_restore({id}, replace => 'app')");
+        dies(&mut cluster, &faults, &call, point, runner_only);
+        assert_eq!(cluster.assert_accounted_for("app"), wanted, "{point}");
+        assert_eq!(cluster.last_restore("app").split(':').next(), Some(status), "{point}");
+        assert_eq!(count(&cluster), 2, "{point}");
+        cluster.accept_all("app");
+        assert_eq!(cluster.databases(), "app", "{point}");
+        // From inside again, to its end.
+        cluster.make_new();
+        cluster.psql("app", &call);
+        cluster.wait_for_restore("app", &["manual succeeded".to_owned()]);
+        wait_until("the swap", LIMIT, || cluster.kept("app") != "" && cluster.age("app") == OLD);
+    }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_restore_is_told_as_interrupted() {
+    replace_dies_at("after_data", NEW, "manual interrupted");
+}
+
+#[test]
+fn a_crash_after_the_history_was_carried_over_is_told_as_interrupted() {
+    replace_dies_at("carried_over", NEW, "manual interrupted");
+}
+
+#[test]
+fn a_crash_right_after_the_swap_is_told_as_succeeded() {
+    replace_dies_at("after_swap", OLD, "manual succeeded");
+}
+
+#[test]
+fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
+    for (point, wanted, status) in [
+        ("rollback_opened", OLD, "rollback interrupted"),
+        ("rollback_swapped", NEW, "rollback succeeded"),
+    ] {
+        for runner_only in [false, true] {
+            let faults = Faults::default();
+            let (mut cluster, id) = at_home(&faults);
+            cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
+            wait_until("the swap", LIMIT, || {
+                cluster.ask("app", "SELECT count(*) FROM backup_rollback_points")
+                    == Some("1".to_owned())
+            });
+            dies(&mut cluster, &faults, "CALL backup_rollback(2)", point, runner_only);
+            assert_eq!(cluster.assert_accounted_for("app"), wanted, "{point}");
+            assert_eq!(cluster.last_restore("app").split(':').next(), Some(status), "{point}");
+            assert_eq!(count(&cluster), 3, "{point}");
+            cluster.accept_all("app");
+            assert_eq!(cluster.databases(), "app", "{point}");
+        }
+    }
+}
