@@ -13,7 +13,8 @@ ALTER DATABASE NAME OWNER TO cook;
 REVOKE ALL ON DATABASE NAME FROM PUBLIC;
 GRANT CONNECT ON DATABASE NAME TO waiter WITH GRANT OPTION; GRANT TEMP ON DATABASE NAME TO PUBLIC;
 COMMENT ON DATABASE NAME IS E'it''s\n\\ ours'; ALTER DATABASE NAME CONNECTION LIMIT 9;
-ALTER DATABASE NAME SET app.motto = 'a''b\c'; ALTER DATABASE NAME SET search_path = public, "Kitchen 1";
+ALTER DATABASE NAME SET app.motto = 'a''b\c';
+ALTER DATABASE NAME SET search_path = public, "Kitchen 1";
 ALTER ROLE waiter IN DATABASE NAME SET work_mem = '8MB';"#;
 
 /// One line for each relation with rows, large object, sequence and extension.

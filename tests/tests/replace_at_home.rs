@@ -98,3 +98,28 @@ fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
         }
     }
 }
+
+#[test]
+#[ignore = "not there yet"]
+fn what_is_recorded_while_the_history_is_carried_over_is_not_lost() {
+    let faults = Faults::default();
+    let (cluster, id) = at_home(&faults);
+    faults.plant("carried_over");
+    cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
+    faults.wait("carried_over");
+    // Either it waits, and fails at the swap, or it is there afterwards.
+    let schedule = "CALL backup_schedule('late', 'daily 03:00', timezone => 'UTC', keep_last => 1)";
+    let late = cluster.call("app", &format!("SET lock_timeout = '2s'; {schedule}"));
+    let backup = cluster.call("app", "SELECT backup_create(database => 'postgres')");
+    wait_until("the ends of both", LIMIT, || late.has_ended() && backup.has_ended());
+    faults.lift("carried_over");
+    let (late, backup) = (late.end().is_ok(), backup.end().is_ok());
+    cluster.wait_for_restore("app", &["manual succeeded".to_owned()]);
+    wait_until("the swap", LIMIT, || {
+        cluster.ask("app", "SELECT says FROM age") == Some(OLD.into())
+    });
+    let sql = "SELECT (SELECT count(*) FROM backup_schedules) || ' ' || count(*) \
+               FROM backup_history WHERE database = 'postgres'";
+    let wanted = format!("{} {}", u8::from(late), u8::from(backup));
+    assert_eq!(cluster.value("app", sql), wanted);
+}

