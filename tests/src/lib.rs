@@ -39,7 +39,7 @@ pub use place::{base, bin, give_to_server};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
-pub use replace::{NEW, OLD, crash_at, power_cut};
+pub use replace::{NEW, OLD, crash_at};
 pub use schedule::ScheduleRun;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};

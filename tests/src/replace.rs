@@ -1,6 +1,6 @@
 //! Restores that replace a live database: what the tests of them ask again and again.
 
-use crate::{Cluster, Faults, LIMIT, Mode, is_alive, signal, wait_until};
+use crate::{Cluster, Faults, LIMIT, is_alive, signal, wait_until};
 use nix::sys::signal::Signal;
 use postgres::{NoTls, SimpleQueryMessage};
 
@@ -150,9 +150,4 @@ pub fn crash_at(cluster: &mut Cluster, faults: &Faults, sql: &str, point: &str, 
         call.error();
         cluster.start_again();
     }
-}
-
-/// Stops the server at once, as a power cut does, and starts it.
-pub fn power_cut(cluster: &mut Cluster) {
-    cluster.restart(Mode::Immediate);
 }

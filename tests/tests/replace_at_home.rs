@@ -56,7 +56,9 @@ fn replace_dies_at(point: &str, wanted: &str, status: &str) {
         cluster.make_new();
         cluster.psql("app", &call);
         cluster.wait_for_restore("app", &["manual succeeded".to_owned()]);
-        wait_until("the swap", LIMIT, || !cluster.kept("app").is_empty() && cluster.age("app") == OLD);
+        wait_until("the swap", LIMIT, || {
+            !cluster.kept("app").is_empty() && cluster.age("app") == OLD
+        });
     }
 }
 
