@@ -102,7 +102,6 @@ fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
 }
 
 #[test]
-#[ignore = "not there yet"]
 fn what_is_recorded_while_the_history_is_carried_over_is_not_lost() {
     let faults = Faults::default();
     let (cluster, id) = at_home(&faults);

@@ -52,7 +52,6 @@ fn a_replaced_database_has_everything_and_so_has_each_swap_back() {
 }
 
 #[test]
-#[ignore = "not there yet"]
 fn a_database_with_a_subscription_can_be_dropped_again() {
     let cluster = Cluster::start();
     cluster.make_aged();

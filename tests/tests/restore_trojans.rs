@@ -157,7 +157,6 @@ fn no_trojan_of_a_role_without_rights_runs_as_superuser() {
 }
 
 #[test]
-#[ignore = "not there yet"]
 fn no_trojan_of_a_role_without_rights_runs_while_definitions_are_made() {
     none_bites(&MADE);
 }

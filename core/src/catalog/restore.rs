@@ -84,11 +84,23 @@ pub const NAMES_NOW: &str = "
 SELECT (SELECT datname FROM pg_catalog.pg_database WHERE oid = $1),
        EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $2)";
 
-/// Ends the sessions of clients in the databases `$1`, and tells how many there are. Workers of
+/// Ends the sessions of clients in the databases `$1`, but not `$2`. Tells how many there are, and
+/// whether session `$3` has shut the database `$4`: nobody can connect to it any more. Workers of
 /// extensions go on (measured: TimescaleDB's do not come back by themselves).
 pub const END_SESSIONS: &str = "
-SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity
- WHERE datname = ANY ($1) AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
+          FROM pg_catalog.pg_stat_activity
+         WHERE datname = ANY ($1) AND backend_type = 'client backend'
+           AND pid <> pg_catalog.pg_backend_pid() AND pid <> $2),
+       EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.objid
+                WHERE l.pid = $3 AND d.datname = $4 AND l.locktype = 'object'
+                  AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+                  AND l.mode = 'AccessExclusiveLock' AND l.granted)";
+
+/// The last id that the runs in `$1` were given.
+pub const LAST_ID: &str = "
+SELECT coalesce(pg_catalog.pg_sequence_last_value(
+           pg_catalog.pg_get_serial_sequence($1, 'id')::pg_catalog.regclass), 1)";
 
 /// What keeps a database `$1` from being replaced, and what becomes of it.
 pub const REPLACEABLE: &str = "
@@ -127,13 +139,13 @@ pub const CARRIED: [&str; 4] =
 
 /// Makes rows that were carried from the database `from` those of `to`, which takes its place; ids
 /// of runs go on where they were.
-pub fn adopt(schema: &str, from: u32, to: u32) -> String {
+pub fn adopt(schema: &str, from: u32, to: u32, last: i64) -> String {
     let runs = qualified(schema, "backup_runs");
     format!(
         "UPDATE {runs} SET home_id = {to} WHERE home_id = {from}; \
          UPDATE {runs} SET database_id = {to} WHERE database_id = {from}; \
          SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
-                greatest(1, (SELECT pg_catalog.max(id) FROM {runs})))",
+                greatest({last}, (SELECT pg_catalog.max(id) FROM {runs})))",
         super::literal(&runs)
     )
 }

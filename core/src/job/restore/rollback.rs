@@ -88,12 +88,8 @@ async fn back(
     let open = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", ident(&kept));
     server.batch(context.control, &open).await?;
     fault::point("rollback_opened");
-    let swapped = async {
-        swap::carry_over(context, live, &kept).await?;
-        let names = swap::Names { live, staging: &kept, kept: &new_name };
-        swap::swap(context, &names, None).await
-    };
-    let swapped = swapped.await;
+    let names = swap::Names { live, staging: &kept, kept: &new_name };
+    let swapped = swap::swap(context, &names, None).await;
     fault::point("rollback_swapped");
     if swapped.is_err() {
         let words = last_words(context.control, settle::LAST_WORDS);
