@@ -233,47 +233,6 @@ impl<'a> History<'a> {
         Ok(!rows.is_empty())
     }
 
-    /// Runs that say they are alive.
-    pub async fn unfinished(&self) -> Result<Vec<Unfinished>> {
-        let sql = format!(
-            "SELECT id, status, file, size_bytes, sha256, \
-             CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
-             target_id, target_name, origin IN ('rollback', 'accept', 'expired') FROM {} \
-             WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
-            self.runs
-        );
-        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
-        let unfinished = |row: &tokio_postgres::Row| Unfinished {
-            id: row.get(0),
-            verifying: row.get::<_, String>(1) == "verifying",
-            file: row.get(2),
-            size_bytes: row.get(3),
-            sha256: row.get(4),
-            schedule: row.get(5),
-            target: row.get::<_, Option<u32>>(6).map(|id| Target {
-                id,
-                name: row.get(7),
-                is_kept: row.get(8),
-            }),
-        };
-        Ok(rows.iter().map(unfinished).collect())
-    }
-
-    /// Databases that failed restores have made and could not drop.
-    pub async fn undropped(&self) -> Result<Vec<Target>> {
-        let sql = format!(
-            "SELECT r.target_id, r.target_name FROM {} r JOIN pg_catalog.pg_database d \
-             ON d.oid = r.target_id AND d.datname = r.target_name \
-             WHERE r.status IN ('failed', 'cancelled', 'interrupted') \
-             AND r.origin NOT IN ('rollback', 'accept', 'expired') ORDER BY r.id LIMIT 100",
-            self.runs
-        );
-        let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
-        let target =
-            |row: &tokio_postgres::Row| Target { id: row.get(0), name: row.get(1), is_kept: false };
-        Ok(rows.iter().map(target).collect())
-    }
-
     pub(super) fn touched(&self, id: i64, count: u64) -> Result<()> {
         if count == 1 {
             return Ok(());
@@ -287,29 +246,6 @@ pub(super) type Fit = fn(&str) -> String;
 
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
-}
-
-/// A run without an end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    pub id: i64,
-    pub verifying: bool,
-    pub file: Option<String>,
-    pub size_bytes: Option<i64>,
-    pub sha256: Option<String>,
-    /// The schedule that tries it again, if it does.
-    pub schedule: Option<String>,
-    pub target: Option<Target>,
-}
-
-/// The database that a restore was making, or swapping back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub id: u32,
-    /// The name before it took its place.
-    pub name: Option<String>,
-    /// It was there before, kept by an earlier restore.
-    pub is_kept: bool,
 }
 
 /// The history is where the extension is: when its table is gone, so is the extension.

@@ -7,6 +7,7 @@ pub mod globals;
 pub mod history;
 pub mod history_end;
 pub mod history_files;
+pub mod history_unfinished;
 pub mod hooks;
 pub mod into_schema;
 pub mod migrations;

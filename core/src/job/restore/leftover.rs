@@ -2,7 +2,8 @@
 //! which the row has had since before it existed.
 
 use super::{DROP_TIME, Work, outside};
-use crate::catalog::history::{History, Target};
+use crate::catalog::history::History;
+use crate::catalog::history_unfinished::Target;
 use crate::catalog::ident;
 use crate::catalog::restore::{NAMES_NOW, SUBSCRIPTIONS_OF};
 use crate::decide::restore::plan;

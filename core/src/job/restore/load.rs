@@ -24,7 +24,7 @@ use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
 use crate::host::server::Server;
 use crate::host::threads;
 use crate::job::tools::tool;
-use crate::job::wait::{moving, until};
+use crate::job::wait::{both, moving, until};
 
 /// Moved at once from the archive to the tool.
 const CHUNK: usize = 256 << 10;
@@ -193,7 +193,21 @@ fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
     Err(outcome.into_failure(&format!("restore the section {}", phase.as_str())))
 }
 
-/// Counts the rows of every table against the manifest, and gathers statistics.
+/// Counts the rows of every table against the manifest, and gathers statistics: beside each other,
+/// but for TimescaleDB, which has to be told in between.
+pub async fn compare_and_analyze(work: &Work<'_>) -> Result<()> {
+    let analyze = async {
+        let session = work.session_in_target().await?;
+        session.batch(work.context.control, "ANALYZE").await
+    };
+    if restore::timescale::recorded(&work.manifest).is_some() {
+        compare(work).await?;
+        return analyze.await;
+    }
+    both(compare(work), analyze).await.map(drop)
+}
+
+/// Counts the rows of every table against the manifest.
 pub async fn compare(work: &Work<'_>) -> Result<()> {
     work.phase(Phase::Verifying).await;
     let control = work.context.control;
@@ -223,8 +237,7 @@ pub async fn compare(work: &Work<'_>) -> Result<()> {
                    ALWAYS, or an event trigger. Look into the dump.",
         ));
     }
-    timescale::count_as_stored(work, &session, false).await?;
-    session.batch(control, "ANALYZE").await
+    timescale::count_as_stored(work, &session, false).await
 }
 
 /// Tables of extensions hold rows of their own beside those that were dumped: which were is a

@@ -7,6 +7,7 @@
 
 mod carry;
 mod check;
+mod ended;
 mod extract;
 mod globals;
 mod into_schema;
@@ -19,6 +20,7 @@ mod pour;
 mod properties;
 mod rehearse;
 mod replaceable;
+mod requirement;
 mod rollback;
 mod swap;
 mod timescale;
@@ -40,7 +42,7 @@ use crate::catalog::restore::FREE_ID;
 use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
-use crate::decide::request::{Backup, Home, Restore, Safety};
+use crate::decide::request::{Backup, Home, Restore};
 use crate::decide::restore::database;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
@@ -85,10 +87,10 @@ pub async fn run(context: &Context<'_>, home: &Home, restore: &Restore) -> Resul
     let restore = &placed(restore, id);
     let facts = facts(id, restore);
     match steps(context, home, &history, id, restore, &stored, &facts).await {
-        Ok(()) => ended(context, home, &history, restore, id, &facts).await,
+        Ok(()) => ended::ended(context, home, &history, restore, id, &facts).await,
         Err(failure) => {
             let failure = settle::record(context, home, &history, id, failure).await;
-            on_failure(context, home, id, &facts, &failure).await;
+            ended::on_failure(context, home, id, &facts, &failure).await;
             Err(failure)
         }
     }
@@ -163,76 +165,6 @@ async fn safety(context: &Context<'_>, home: &Home, backup: &Backup, id: i64) ->
     })
 }
 
-/// Tells the row of a restore that succeeded, and does what comes after: through new sessions
-/// where the home database is the one that was replaced.
-async fn ended(
-    context: &Context<'_>,
-    home: &Home,
-    history: &History<'_>,
-    restore: &Restore,
-    id: i64,
-    facts: &Facts,
-) -> Result<Report> {
-    let control = last_words(context.control, settle::LAST_WORDS);
-    let mut report = Report { id, ..Report::default() };
-    let Some(live) = restore.replace.as_deref() else {
-        history.with_control(&control).done(id).await?;
-        return Ok(report);
-    };
-    let access = &context.settings.access;
-    let mut warned: Vec<Failure> =
-        timescale::start_workers(context, live).await.err().into_iter().collect();
-    let told = async {
-        let server = Server::connect(access, &control, &home.database, "pg_backup job").await?;
-        let history = History::open(&server, &control, home).await?;
-        warned.extend(after_swap(context, &history, live, facts).await);
-        for warning in &warned {
-            let text = format!("{}: {}", warning.message, warning.detail);
-            history.warn(id, &[text]).await?;
-        }
-        history.done(id).await?;
-        if restore.safety == Safety::None {
-            rollback::drop_kept(context, &history, id).await?;
-        }
-        Ok::<_, Failure>(warned)
-    };
-    let told = told.await.inspect_err(|_| context.control.unrecorded())?;
-    report.warnings.extend(told);
-    Ok(report)
-}
-
-/// Hooks after the swap: what goes wrong in them is a warning, the database is in its place.
-async fn after_swap(
-    context: &Context<'_>,
-    history: &History<'_>,
-    live: &str,
-    facts: &Facts,
-) -> Option<Failure> {
-    hooks::run_in(context, history, Event::AfterSwap, facts, live).await.err()
-}
-
-/// Hooks after a failure. One that was asked for by a shutdown leaves no time for them.
-async fn on_failure(context: &Context<'_>, home: &Home, id: i64, facts: &Facts, failure: &Failure) {
-    if matches!(failure.class, Class::Interrupted | Class::Cancelled) {
-        return;
-    }
-    let facts = facts.clone().with("status", "failed").with("error", failure.message.clone());
-    let unlimited = super::wait::patient(context.control);
-    let context = &Context { control: &unlimited, ..*context };
-    let ran = async {
-        let access = &context.settings.access;
-        let name = "pg_backup job";
-        let server = Server::connect(access, context.control, &home.database, name).await?;
-        let history = History::open(&server, context.control, home).await?;
-        match hooks::run(context, home, &history, Event::OnFailure, &facts).await {
-            Ok(()) => Ok(()),
-            Err(hook) => history.warn(id, &[format!("{}: {}", hook.message, hook.detail)]).await,
-        }
-    };
-    // When the row cannot be told, there is nobody else to tell.
-    let _ = ran.await;
-}
-
 /// Looks whether everything is there, and refuses before anything is made.
 async fn checked<'a>(
     context: &'a Context<'a>,
@@ -276,7 +208,7 @@ async fn create(work: &mut Work<'_>) -> Result<()> {
 async fn filled(work: &mut Work<'_>) -> Result<()> {
     load::load(work).await?;
     fault::point("loaded");
-    load::compare(work).await
+    load::compare_and_analyze(work).await
 }
 
 /// Takes the database of a failed restore away.
