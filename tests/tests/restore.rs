@@ -244,3 +244,31 @@ fn a_verification_restores_into_a_scratch_database_that_goes_again() {
     assert_eq!(databases(&cluster), "app");
     cluster.assert_clean();
 }
+
+#[test]
+fn a_restored_database_that_does_not_fulfil_an_assertion_fails_its_verification() {
+    let cluster = Cluster::start();
+    cluster.make_everything("app");
+    let id = backed_up(&cluster, "");
+    let verify = format!("SELECT backup_verify({id}, 'restore')");
+    let hook = |sql: &str| format!("CALL backup_hook('assert', 'rows', $$ {sql} $$)");
+    cluster.sql("postgres", &hook("SELECT count(*) > 0 FROM pg_catalog.pg_class"));
+    cluster.sql("postgres", &verify);
+    for (sql, sqlstate) in [
+        ("SELECT count(*) < 0 FROM pg_catalog.pg_class", "09000"),
+        ("SELECT NULL::boolean", "09000"),
+        ("SELECT 1", "09000"),
+        ("SELECT true WHERE false", "09000"),
+        ("CREATE TABLE public.written ()", "09000"),
+        ("SELECT 1 / 0 = 1", "09000"),
+    ] {
+        cluster.sql("postgres", &hook(sql));
+        let error = cluster.error("postgres", &verify);
+        assert_eq!(error.sqlstate, sqlstate, "{sql}: {error}");
+        assert!(error.message.contains("hook \"rows\" failed at assert"), "{sql}: {error}");
+    }
+    // The archive is whole: what is in it is another matter.
+    let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
+    assert_eq!(cluster.value("postgres", &state), "available");
+    assert_eq!(databases(&cluster), "app");
+}
