@@ -178,7 +178,13 @@ fn too_many_jobs_and_too_long_arguments_are_refused() {
 #[test]
 fn every_number_of_free_connections_gives_a_clear_error_or_a_good_backup() {
     let cluster = Cluster::with(&["max_connections = 12", "superuser_reserved_connections = 3"]);
+    // The launcher has read what there is at this start, and holds no session any more.
+    cluster.settle_schedules();
     let mut caller = cluster.connect("postgres");
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+    wait_until("the end of all other sessions", LIMIT, || {
+        caller.query_one(sessions, &[]).unwrap().get::<_, i64>(0) == 1
+    });
     let mut others: Vec<_> = (0..11).map(|_| cluster.connect("postgres")).collect();
     let mut refused = 0;
     loop {
@@ -195,9 +201,8 @@ fn every_number_of_free_connections_gives_a_clear_error_or_a_good_backup() {
         assert!(error.hint.contains("max_connections"), "{error}");
         refused += 1;
         assert!(others.pop().is_some(), "refused with every connection free: {error}");
-        let free = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
         wait_until("the end of the session", LIMIT, || {
-            let count: i64 = caller.query_one(free, &[]).unwrap().get(0);
+            let count: i64 = caller.query_one(sessions, &[]).unwrap().get(0);
             count as usize == others.len() + 1
         });
     }
