@@ -172,7 +172,8 @@ pub async fn settle(
                 Leftover::Gone => {}
             }
         }
-        history.ended(run.id, "interrupted", &interrupted()).await?;
+        let failure = if run.target.is_some() { interrupted_restore() } else { interrupted() };
+        history.ended(run.id, "interrupted", &failure).await?;
         if let Some(schedule) = &run.schedule {
             super::scheduled::retry(history, schedule).await?;
         }
@@ -210,6 +211,17 @@ pub async fn hash(context: &Context<'_>, path: &Path) -> Result<String> {
         read.map(|read| read.sha256).map_err(|e| Failure::io("read the archive", &e))
     })?;
     joined(context.control, hashing).await
+}
+
+/// The same for a restore.
+fn interrupted_restore() -> Failure {
+    Failure {
+        detail:
+            "The server, or the process that did the work, stopped. Live databases are as they \
+                 were; what was being made is gone. Tables for a schema are in it, all or none."
+                .to_owned(),
+        ..interrupted()
+    }
 }
 
 /// The end of a job whose process ended without a word.
