@@ -63,37 +63,68 @@ pub fn as_role<T>(role: u32, name: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What [`switch_back`] needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Switched {
-    role: pg_sys::Oid,
-    context: i32,
-    level: i32,
+/// What [`unrestrict`] needs.
+#[derive(Debug, Clone)]
+pub struct Restricted {
+    /// Who it was, where that was changed.
+    before: Option<(pg_sys::Oid, i32)>,
+    level: Option<i32>,
+    /// Where names were looked up, where the level of settings is not ours.
+    search_path: Option<CString>,
 }
 
-/// Becomes `role`, which cannot become anybody else, whoever the session belongs to, until
-/// [`switch_back`]; an error puts it back, too.
-pub fn switch_to(role: u32) -> Switched {
+const SEARCH_PATH: &CStr = c"search_path";
+
+/// Begins a security-restricted operation, as `role` or as whoever it is, until [`unrestrict`] or
+/// an error: no SET ROLE, no SET SESSION AUTHORIZATION, nothing that runs later. Settings are as
+/// before afterwards; without `settings`, which somebody else ends, that is `search_path` alone.
+pub fn restrict(role: Option<pg_sys::Oid>, settings: bool) -> Restricted {
     let (mut before, mut context) = (pg_sys::Oid::INVALID, 0);
     // SAFETY: state of this process, inside the transaction of the current statement.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&raw mut before, &raw mut context);
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::SetUserIdAndSecContext(pg_sys::Oid::from(role), context | RESTRICTED);
-        Switched { role: before, context, level }
+        let level = settings.then(|| pg_sys::NewGUCNestLevel());
+        let search_path = match settings {
+            true => None,
+            false => copied(pg_sys::GetConfigOption(SEARCH_PATH.as_ptr(), true, false)),
+        };
+        pg_sys::SetUserIdAndSecContext(role.unwrap_or(before), context | RESTRICTED);
+        Restricted { before: role.map(|_| (before, context)), level, search_path }
     }
 }
 
-/// Is who it was before. Settings are as before too, with `settings`; else the abort of the
-/// transaction sees to them.
-pub fn switch_back(switched: Switched, settings: bool) {
-    // SAFETY: what was saved by `switch_to`.
+/// Ends it.
+pub fn unrestrict(restricted: Restricted) {
+    // SAFETY: what `restrict` has saved.
     unsafe {
-        if settings {
-            pg_sys::AtEOXact_GUC(false, switched.level);
+        if let Some(level) = restricted.level {
+            pg_sys::AtEOXact_GUC(false, level);
         }
-        pg_sys::SetUserIdAndSecContext(switched.role, switched.context);
+        if let Some((role, context)) = restricted.before {
+            pg_sys::SetUserIdAndSecContext(role, context);
+        }
+        let path = pg_sys::GetConfigOption(SEARCH_PATH.as_ptr(), true, false);
+        if let Some(before) =
+            restricted.search_path.filter(|before| copied(path).as_ref() != Some(before))
+        {
+            pg_sys::set_config_option(
+                SEARCH_PATH.as_ptr(),
+                before.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SET,
+                true,
+                0,
+                false,
+            );
+        }
     }
+}
+
+/// A text of the server.
+unsafe fn copied(text: *const std::ffi::c_char) -> Option<CString> {
+    // SAFETY: a text that ends with a zero byte, or none.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_owned())
 }
 
 /// Runs statements of ours on the tables of the extension, in a function that is not SECURITY

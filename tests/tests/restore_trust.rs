@@ -106,3 +106,70 @@ fn a_cast_behind_a_foreign_key_runs_as_its_owner() {
     assert!(error.detail.contains("bitten as postgres"), "{error}");
     assert_eq!(databases(&cluster), "app");
 }
+
+/// A domain of mallory, whose check is evaluated when a partition gets its bound.
+fn bound(check: &str) -> String {
+    format!(
+        "CREATE DOMAIN bounding AS text CHECK ({check});
+         CREATE TABLE bounded (t bounding) PARTITION BY LIST (t);
+         CREATE TABLE bounded_x PARTITION OF bounded FOR VALUES IN ('x');"
+    )
+}
+
+/// A backup of `app`, in which mallory has run `sql`.
+fn infested(cluster: &Cluster, sql: &str) -> String {
+    cluster.psql("postgres", "CREATE DATABASE app; CREATE ROLE mallory");
+    let sql = format!("GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; {sql}");
+    cluster.psql("app", &sql);
+    backed_up(cluster, "")
+}
+
+#[test]
+fn functions_of_the_server_that_run_sql_are_not_called_as_superuser() {
+    let cluster = Cluster::start();
+    let check = "query_to_xml('SELECT 1', true, false, '') IS NOT NULL";
+    let id = infested(&cluster, &bound(check));
+    let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
+    assert!(error.detail.contains("runs SQL or reaches files"), "{error}");
+    assert_eq!(databases(&cluster), "app");
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, trusted => true)"));
+}
+
+#[test]
+fn a_security_definer_function_leaves_nothing_for_later() {
+    let cluster = Cluster::start();
+    let hold = "CREATE FUNCTION hold() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN
+            IF current_setting('application_name') LIKE 'pg_backup restore%' THEN
+                EXECUTE 'DECLARE later CURSOR WITH HOLD FOR SELECT 1';
+            END IF;
+            RETURN true;
+        END $$;";
+    let id = infested(&cluster, &format!("{hold} {}", bound("public.hold()")));
+    let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
+    assert!(error.detail.contains("within security-restricted operation"), "{error}");
+    assert_eq!(databases(&cluster), "app");
+}
+
+#[test]
+fn a_function_with_settings_of_its_own_leaves_no_path_to_its_schema() {
+    let cluster = Cluster::start();
+    let poison = "CREATE FUNCTION poison() RETURNS boolean LANGUAGE plpgsql SET work_mem = '1MB' AS $$
+        BEGIN
+            IF current_setting('application_name') LIKE 'pg_backup restore%' THEN
+                PERFORM set_config('search_path', 'evil, pg_catalog', false);
+            END IF;
+            RETURN true;
+        END $$;
+        CREATE FUNCTION look() RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN
+            IF current_setting('search_path') LIKE '%evil%' THEN RAISE EXCEPTION 'poisoned'; END IF;
+            RETURN true;
+        END $$;
+        CREATE DOMAIN looking AS text CHECK (public.look());";
+    let look = "CREATE TABLE looked (t looking) PARTITION BY LIST (t);
+        CREATE TABLE looked_x PARTITION OF looked FOR VALUES IN ('x');";
+    let id = infested(&cluster, &format!("{poison} {} {look}", bound("public.poison()")));
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+    assert_eq!(cluster.value("copy", "SELECT count(*) FROM looked"), "0");
+}

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guarded;
-use crate::pg::role::{switch_back, switch_to};
+use crate::pg::role::{restrict, unrestrict};
 
 /// The hook that was there before.
 static BEFORE: OnceLock<pg_sys::ProcessUtility_hook_type> = OnceLock::new();
@@ -63,16 +63,16 @@ unsafe extern "C-unwind" fn utility(
     // SAFETY: a statement of the server.
     match guarded().then(|| unsafe { owner_of_target(statement) }).flatten() {
         Some(owner) => {
-            let switched = switch_to(owner);
+            let restricted = restrict(Some(owner), true);
             next();
-            switch_back(switched, true);
+            unrestrict(restricted);
         }
         None => next(),
     }
 }
 
 /// The owner of the table that COPY … FROM fills; None for any other statement.
-unsafe fn owner_of_target(statement: *mut pg_sys::PlannedStmt) -> Option<u32> {
+unsafe fn owner_of_target(statement: *mut pg_sys::PlannedStmt) -> Option<pg_sys::Oid> {
     // SAFETY: the node tells its own type; a relation that does not exist raises the error that
     // COPY itself would raise.
     unsafe {
@@ -86,7 +86,7 @@ unsafe fn owner_of_target(statement: *mut pg_sys::PlannedStmt) -> Option<u32> {
         }
         let lock = pg_sys::RowExclusiveLock as i32;
         let relation = pg_sys::table_openrv((*copy).relation, lock);
-        let owner = (*(*relation).rd_rel).relowner.to_u32();
+        let owner = (*(*relation).rd_rel).relowner;
         // The lock stays until the end of the transaction: it remains this table.
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
         Some(owner)

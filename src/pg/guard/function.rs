@@ -10,7 +10,7 @@ use pgrx::pg_catalog::pg_proc::PgProc;
 use pgrx::{pg_guard, pg_sys};
 
 use super::guarded;
-use crate::pg::role::{Switched, switch_back, switch_to};
+use crate::pg::role::{Restricted, restrict, unrestrict};
 
 type Needs = pg_sys::needs_fmgr_hook_type;
 type Hook = pg_sys::fmgr_hook_type;
@@ -20,7 +20,7 @@ static BEFORE: OnceLock<(Needs, Hook)> = OnceLock::new();
 
 thread_local! {
     /// For each function that is running: what it has to be put back to, where it was switched.
-    static RUNNING: RefCell<Vec<Option<Switched>>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: RefCell<Vec<Option<Restricted>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Sets the hooks.
@@ -56,29 +56,39 @@ unsafe extern "C-unwind" fn hook(
     }
     match event {
         E::FHET_START => {
-            // SAFETY: the function that is about to be called.
-            let owner = guarded().then(|| unsafe { untrusted_owner((*function).fn_oid) });
-            let switched = owner.flatten().map(switch_to);
-            RUNNING.with_borrow_mut(|running| running.push(switched));
+            // SAFETY: the function that is about to be called. What raises an error here does so
+            // before it is noted: the server tells no end of a function that did not begin.
+            let restricted = guarded().then(|| unsafe { restricted_call((*function).fn_oid) });
+            RUNNING.with_borrow_mut(|running| running.push(restricted.flatten()));
         }
         E::FHET_END | E::FHET_ABORT => {
-            let switched = RUNNING.with_borrow_mut(Vec::pop).flatten();
-            // After an error the abort of the transaction puts the settings back.
-            switched.into_iter().for_each(|s| switch_back(s, event == E::FHET_END));
+            let restricted = RUNNING.with_borrow_mut(Vec::pop).flatten();
+            // After an error the abort of the transaction puts all of it back.
+            if event == E::FHET_END {
+                restricted.into_iter().for_each(unrestrict);
+            }
         }
         _ => {}
     }
 }
 
-/// The owner of a function that would run with the rights of a superuser and whose owner has not
-/// got them.
-fn untrusted_owner(function: pg_sys::Oid) -> Option<u32> {
+/// Restricts a function whose owner has not got the rights of a superuser, where it would have
+/// them, or could leave something behind that has. The server has become the owner of a SECURITY
+/// DEFINER function already, and is itself again before it tells the end.
+fn restricted_call(function: pg_sys::Oid) -> Option<Restricted> {
     // SAFETY: reads state of this process, and the catalog inside a transaction.
     unsafe {
-        if !pg_sys::superuser_arg(pg_sys::GetUserId()) {
+        let called = PgProc::new(function)?;
+        let owner = called.proowner();
+        if pg_sys::superuser_arg(owner) {
             return None;
         }
-        let owner = PgProc::new(function)?.proowner();
-        (!pg_sys::superuser_arg(owner)).then(|| owner.to_u32())
+        // The server ends the settings of a function that has its own as committed.
+        let has_settings = called.proconfig().is_some();
+        if called.prosecdef() {
+            return Some(restrict(None, !has_settings));
+        }
+        let is_superuser = pg_sys::superuser_arg(pg_sys::GetUserId());
+        is_superuser.then(|| restrict(Some(owner), !has_settings))
     }
 }

@@ -6,10 +6,12 @@
 //!
 //! So in a guarded session rows are written as the owner of their table ([`copy`]), and a function
 //! of a role without rights runs as that role whenever it would run as a superuser
-//! ([`function`]): each in a security-restricted operation, where neither SET ROLE nor SET
+//! ([`function`]); built-in functions that run SQL from a text or reach files are refused there
+//! ([`builtin`]): each in a security-restricted operation, where neither SET ROLE nor SET
 //! SESSION AUTHORIZATION can be said and after which settings are as before, as the server itself
 //! does maintenance. In: the setting `pg_backup.restricted`, which only a superuser can give.
 
+mod builtin;
 mod copy;
 mod function;
 
@@ -23,6 +25,7 @@ pub fn guard(is_guarded: fn() -> bool) {
     if IS_GUARDED.set(is_guarded).is_ok() {
         copy::install();
         function::install();
+        builtin::install();
     }
 }
 
