@@ -154,7 +154,8 @@ fn a_security_definer_function_leaves_nothing_for_later() {
 #[test]
 fn a_function_with_settings_of_its_own_leaves_no_path_to_its_schema() {
     let cluster = Cluster::start();
-    let poison = "CREATE FUNCTION poison() RETURNS boolean LANGUAGE plpgsql SET work_mem = '1MB' AS $$
+    let poison =
+        "CREATE FUNCTION poison() RETURNS boolean LANGUAGE plpgsql SET work_mem = '1MB' AS $$
         BEGIN
             IF current_setting('application_name') LIKE 'pg_backup restore%' THEN
                 PERFORM set_config('search_path', 'evil, pg_catalog', false);
