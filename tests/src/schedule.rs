@@ -40,13 +40,8 @@ impl Faults {
         cluster.reload();
     }
 
-    /// Sets it to so many seconds before (negative) or after the real one.
-    pub fn set_clock(&self, cluster: &Cluster, ahead: f64) {
-        self.write_clock(&ahead.to_string());
-        cluster.reload();
-    }
-
-    /// The same while there is no server.
+    /// Sets it to so many seconds before (negative) or after the real one, also
+    /// while there is no server.
     pub fn write_clock(&self, ahead: &str) {
         // Renamed into place: a clock that is read half written would stand at zero.
         let (new, clock) = (self.path().join("clock.new"), self.path().join("pg_backup_clock"));

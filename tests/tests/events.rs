@@ -85,7 +85,7 @@ fn a_failure_is_told_to_everybody_and_its_error_to_nobody() {
 #[test]
 fn schedules_are_named_and_what_they_prune_is_told() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('my \"s\"', 'daily 03:00', keep_last => 1)");
+    cluster.psql("postgres", "CALL backup_schedule('my \"s\"', '0 3 29 2 *', keep_last => 1)");
     cluster.sql("postgres", "SELECT backup_run('my \"s\"')");
     let first = last_id(&cluster);
     let mut client = listener(&cluster, "postgres");
@@ -130,7 +130,7 @@ fn skipped_and_cancelled_runs_are_told() {
 fn a_missed_run_is_told() {
     let cluster = Cluster::start();
     let mut client = listener(&cluster, "postgres");
-    let sql = "CALL backup_schedule('s', 'daily 03:00', catch_up => '1 minute')";
+    let sql = "CALL backup_schedule('s', '0 3 29 2 *', catch_up => '1 minute')";
     cluster.psql("postgres", sql);
     // As if the server had been down for a while.
     let late = "UPDATE backup_schedule_entries SET last_due = now() - interval '3 days', \
@@ -167,7 +167,7 @@ fn a_run_that_a_crash_interrupted_is_told_by_the_server_that_is_back() {
 fn who_hears_an_event_can_read_its_row_at_once() {
     let cluster = Cluster::start();
     let mut client = listener(&cluster, "postgres");
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     for _ in 0..3 {
         // The job of the last one may still prune.
         let jobs = "SELECT count(*) FROM backup_progress";
@@ -222,7 +222,7 @@ fn events_go_to_the_database_that_holds_the_row() {
 fn a_home_database_in_latin1_tells_names_beyond_ascii() {
     let cluster = Cluster::start();
     cluster.psql("postgres", "CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
-    cluster.psql("old", "CREATE EXTENSION pg_backup; CALL backup_schedule('s', 'daily 03:00')");
+    cluster.psql("old", "CREATE EXTENSION pg_backup; CALL backup_schedule('s', '0 3 29 2 *')");
     let mut client = listener(&cluster, "old");
     // Calls take ASCII only there, but a restore brings any row. It is due since an hour.
     let due = "UPDATE backup_schedule_entries SET name = 'größe', cron = \

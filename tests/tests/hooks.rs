@@ -89,7 +89,7 @@ fn hooks_read_the_facts_of_a_good_run() {
 fn hooks_of_a_scheduled_run_know_its_schedule_and_its_database() {
     let cluster = with_notes(&[]);
     cluster.sql("postgres", "CREATE DATABASE \"Other db\"");
-    let sql = "CALL backup_schedule('my \"nightly\"', 'daily 03:00', database => 'Other db')";
+    let sql = "CALL backup_schedule('my \"nightly\"', '0 3 29 2 *', database => 'Other db')";
     cluster.psql("postgres", sql);
     cluster.hook(BEFORE, "h", &note_facts());
     let id = cluster.value("postgres", "SELECT backup_run('my \"nightly\"')");

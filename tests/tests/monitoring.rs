@@ -68,7 +68,7 @@ fn the_status_names_the_newest_good_backup_and_the_last_failure() {
 fn a_database_is_listed_when_it_was_backed_up_or_is_scheduled_and_not_else() {
     let cluster = Cluster::start();
     cluster.sql("postgres", "CREATE DATABASE planned");
-    let sql = "CALL backup_schedule('p', 'hourly', timezone => 'UTC', database => 'planned')";
+    let sql = "CALL backup_schedule('p', '0 3 29 2 *', timezone => 'UTC', database => 'planned')";
     cluster.sql("postgres", sql);
     good(&cluster, "app", 60, 1);
     cluster.sql(
@@ -206,7 +206,7 @@ fn every_name_in_the_dashboard_is_one_of_the_metrics() {
     let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).expect("it is JSON");
     assert_eq!(dashboard["title"], "pg_backup");
     let cluster = Cluster::start();
-    cluster.sql("postgres", "CALL backup_schedule('s', 'hourly', timezone => 'UTC')");
+    cluster.sql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', timezone => 'UTC')");
     cluster.sql("postgres", "SELECT backup_run('s')");
     bad(&cluster, "postgres", "failed", 50);
     let known = samples(&cluster.value("postgres", "SELECT backup_metrics()"));

@@ -109,7 +109,7 @@ fn what_is_recorded_while_the_history_is_carried_over_is_not_lost() {
     cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
     faults.wait("carried_over");
     // Either it waits, and fails at the swap, or it is there afterwards.
-    let schedule = "CALL backup_schedule('late', 'daily 03:00', timezone => 'UTC', keep_last => 1)";
+    let schedule = "CALL backup_schedule('late', '0 3 29 2 *', timezone => 'UTC', keep_last => 1)";
     let late = cluster.call("app", &format!("SET lock_timeout = '2s'; {schedule}"));
     let backup = cluster.call("app", "SELECT backup_create(database => 'postgres')");
     wait_until("the ends of both", LIMIT, || late.has_ended() && backup.has_ended());

@@ -148,13 +148,14 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
 fn schedules_in_a_database_begin_when_its_restore_is_complete_and_not_before() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
+    faults.set_time(&cluster, "2027-01-10 02:30:00+00");
     cluster.make_everything("app");
     cluster.sql("app", "CREATE EXTENSION pg_backup");
     cluster.schedule("app", "'s', 'hourly', 'UTC'");
     let id = backed_up(&cluster, "");
     cluster.sql("postgres", "DROP DATABASE app WITH (FORCE)");
     // In the copy it is due at once.
-    faults.set_clock(&cluster, 2.0 * 3600.0);
+    faults.set_time(&cluster, "2027-01-10 04:30:00+00");
     faults.plant("after_data");
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
     faults.wait("after_data");

@@ -79,7 +79,7 @@ fn ready() -> Cluster {
 
 fn schedule(cluster: &Cluster, name: &str, policy: &str) {
     let sql = format!(
-        "CALL backup_schedule('{name}', 'daily 03:00', timezone => 'America/New_York', {policy})"
+        "CALL backup_schedule('{name}', '0 3 29 2 *', timezone => 'America/New_York', {policy})"
     );
     cluster.psql("postgres", &sql);
 }

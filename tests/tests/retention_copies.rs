@@ -7,7 +7,7 @@ use std::path::PathBuf;
 fn with_copy() -> (Cluster, Vec<PathBuf>) {
     let cluster = Cluster::start();
     cluster.sql("postgres", "CREATE DATABASE app");
-    cluster.psql("app", "CREATE EXTENSION pg_backup; CALL backup_schedule('s', 'daily 03:00')");
+    cluster.psql("app", "CREATE EXTENSION pg_backup; CALL backup_schedule('s', '0 3 29 2 *')");
     let file = |_| {
         let id = cluster.value("app", "SELECT backup_run('s')");
         let sql = format!("SELECT file FROM backup_history WHERE id = {id}");
@@ -21,14 +21,14 @@ fn with_copy() -> (Cluster, Vec<PathBuf>) {
 #[test]
 fn a_copy_of_a_database_does_not_prune_the_archives_of_the_original() {
     let (cluster, files) = with_copy();
-    cluster.psql("copy", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("copy", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     cluster.sql("copy", "SELECT backup_run('s')");
     let _ = cluster.try_sql("copy", "CALL backup_prune('s')");
     for file in &files {
         assert!(file.exists(), "{}", file.display());
     }
     // The original prunes its own.
-    cluster.psql("app", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("app", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     cluster.psql("app", "CALL backup_prune('s')");
     assert_eq!(files.iter().filter(|file| file.exists()).count(), 1);
 }
@@ -38,7 +38,7 @@ fn a_database_that_was_renamed_still_prunes_its_own() {
     let (cluster, files) = with_copy();
     cluster.sql("postgres", "DROP DATABASE copy");
     cluster.sql("postgres", "ALTER DATABASE app RENAME TO shop");
-    cluster.psql("shop", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("shop", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     cluster.sql("shop", "SELECT backup_run('s')");
     assert!(files.iter().all(|file| !file.exists()));
 }
@@ -49,7 +49,7 @@ fn a_schedule_that_turns_to_another_database_keeps_the_last_backup_of_the_old_on
     cluster.sql("postgres", "CREATE DATABASE app");
     let schedule = |database: &str| {
         let sql = format!(
-            "CALL backup_schedule('s', 'daily 03:00', database => '{database}', keep_last => 1)"
+            "CALL backup_schedule('s', '0 3 29 2 *', database => '{database}', keep_last => 1)"
         );
         cluster.psql("postgres", &sql);
         cluster.value("postgres", "SELECT backup_run('s')")

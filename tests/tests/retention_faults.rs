@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const PRUNE: &str = "CALL backup_prune('s')";
-const KEEP_ONE: &str = "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)";
+const KEEP_ONE: &str = "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)";
 
 fn state(cluster: &Cluster, id: i64) -> String {
     cluster.value("postgres", &format!("SELECT file_state FROM backup_history WHERE id = {id}"))
@@ -16,7 +16,7 @@ fn state(cluster: &Cluster, id: i64) -> String {
 
 /// Three backups of the schedule `s`, whose policy has just become to keep one; oldest first.
 fn three(cluster: &Cluster) -> Vec<(i64, PathBuf)> {
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00')");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *')");
     let backup = |_| {
         cluster.sql("postgres", "SELECT backup_run('s')");
         let run = cluster.last_backup();

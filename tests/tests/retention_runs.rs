@@ -40,7 +40,7 @@ fn notices(cluster: &Cluster, sql: &str) -> Vec<String> {
 #[test]
 fn after_each_success_the_older_archives_go_and_their_rows_stay() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 2)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 2)");
     let ids: Vec<String> = (0..4).map(|_| run(&cluster, "s")).collect();
     let good = "backup succeeded available";
     let gone = "backup succeeded pruned; backup succeeded pruned";
@@ -63,9 +63,9 @@ fn after_each_success_the_older_archives_go_and_their_rows_stay() {
 #[test]
 fn schedules_and_backups_by_hand_leave_each_other_alone() {
     let cluster = Cluster::start();
-    let sql = "CALL backup_schedule('a', 'daily 03:00', keep_last => 1);
-               CALL backup_schedule('b', 'daily 03:00', keep_last => 1);
-               CALL backup_schedule('c', 'daily 03:00')";
+    let sql = "CALL backup_schedule('a', '0 3 29 2 *', keep_last => 1);
+               CALL backup_schedule('b', '0 3 29 2 *', keep_last => 1);
+               CALL backup_schedule('c', '0 3 29 2 *')";
     cluster.psql("postgres", sql);
     for schedule in ["a", "b", "c", "a", "c"] {
         run(&cluster, schedule);
@@ -81,10 +81,10 @@ fn schedules_and_backups_by_hand_leave_each_other_alone() {
 #[test]
 fn a_failed_run_prunes_nothing() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 2)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 2)");
     run(&cluster, "s");
     run(&cluster, "s");
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     cluster.hook("before_backup", "no", "SELECT 1/0");
     cluster.error("postgres", "SELECT backup_run('s')");
     assert_eq!(archives(&cluster), 2);
@@ -99,9 +99,8 @@ fn a_failed_run_prunes_nothing() {
 fn a_backup_that_does_not_pass_its_verification_prunes_nothing() {
     for level in ["file", "list", "read"] {
         let cluster = Cluster::start();
-        let sql = format!(
-            "CALL backup_schedule('s', 'daily 03:00', keep_last => 1, verify => '{level}')"
-        );
+        let sql =
+            format!("CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1, verify => '{level}')");
         cluster.psql("postgres", &sql);
         let first = run(&cluster, "s");
         cluster.hook("after_backup", "damage", DAMAGE);
@@ -123,7 +122,7 @@ fn a_backup_that_does_not_pass_its_verification_prunes_nothing() {
 #[test]
 fn hooks_do_not_see_a_backup_pruned_before_they_have_run() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     cluster.sql("postgres", "CREATE TABLE seen (n int)");
     let sql = "INSERT INTO public.seen SELECT count(*) FROM public.backup_history \
                WHERE file_state = 'available'";
@@ -138,13 +137,13 @@ fn hooks_do_not_see_a_backup_pruned_before_they_have_run() {
 #[test]
 fn a_schedule_that_is_removed_and_made_anew_takes_up_its_old_backups() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 5)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 5)");
     run(&cluster, "s");
     run(&cluster, "s");
     cluster.psql("postgres", "CALL backup_unschedule('s')");
     assert_eq!(archives(&cluster), 2, "its backups stay");
     assert_eq!(cluster.error("postgres", "CALL backup_prune('s')").sqlstate, "42704");
-    let again = "CALL backup_schedule('s', 'daily 03:00', keep_last => 1); CALL backup_prune('s')";
+    let again = "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1); CALL backup_prune('s')";
     cluster.psql("postgres", again);
     assert_eq!(archives(&cluster), 1);
 }
@@ -152,7 +151,7 @@ fn a_schedule_that_is_removed_and_made_anew_takes_up_its_old_backups() {
 #[test]
 fn what_cannot_be_pruned_is_refused_with_the_reason() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('all', 'hourly')");
+    cluster.psql("postgres", "CALL backup_schedule('all', '0 3 29 2 *')");
     let id = run(&cluster, "all");
     let shown = "SELECT concat_ws(' ', id, verdict, reasons) FROM backup_retention('all')";
     assert_eq!(cluster.value("postgres", shown), format!("{id} keep {{\"no policy\"}}"));
@@ -174,9 +173,9 @@ fn what_cannot_be_pruned_is_refused_with_the_reason() {
 #[test]
 fn a_dry_run_says_what_would_go_and_touches_nothing() {
     let cluster = Cluster::start();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00')");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *')");
     let ids: Vec<String> = (0..3).map(|_| run(&cluster, "s")).collect();
-    cluster.psql("postgres", "CALL backup_schedule('s', 'daily 03:00', keep_last => 1)");
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *', keep_last => 1)");
     let all = "SELECT md5(string_agg(r::text, ',' ORDER BY id)) FROM backup_runs r";
     let before = cluster.value("postgres", all);
     // Nothing is done, so it may stand in a transaction that has written.
