@@ -99,6 +99,8 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = 'See backup_history for the ids of backups in this database.';
     END IF;
+    PERFORM @extschema@.backup_audit_record('backup_pin',
+        jsonb_build_object('id', backup_pin.id, 'pinned', backup_pin.pinned));
 END
 $$;
 
@@ -138,6 +140,8 @@ BEGIN
             CASE rights WHEN 'viewer' THEN viewer ELSE viewer || operator END LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s.%s TO %I', '@extschema@', routine, role);
     END LOOP;
+    PERFORM @extschema@.backup_audit_record('backup_grant',
+        jsonb_build_object('role', role, 'rights', rights));
 END
 $$;
 

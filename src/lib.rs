@@ -21,6 +21,7 @@ use pgrx::prelude::*;
 pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
+extension_sql_file!("../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(
     "../sql/schedules.sql",
     name = "schedules",

@@ -4,7 +4,7 @@ use pg_backup_core::decide::request::{Delete, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
-use super::home;
+use super::audited_home;
 use crate::error::unwrap;
 use crate::pg;
 use crate::worker::call;
@@ -31,5 +31,5 @@ fn delete(id: Option<i64>) -> Result<()> {
     call::ensure_ready()?;
     call::ensure_nothing_written("backup_delete()")?;
     let task = Task::Delete(Delete { backup });
-    call::run(&Request { home: home(0)?, task }).map(drop)
+    call::run(&Request { home: audited_home("backup_delete", 0)?, task }).map(drop)
 }

@@ -54,6 +54,7 @@ fn store(event: &str, name: &str, sql: Option<&str>, caller: &Caller) -> Result<
     let schema = catalog::schema()?;
     let found = hooks::find(&schema, event, name)?;
     may_change(found.as_ref(), name, caller)?;
+    let told = serde_json::json!({ "event": event, "name": name, "sql": sql });
     match sql {
         Some(_) if found.is_none() && hooks::count(&schema, event)? >= HOOKS_MAX.into() => {
             Err(Failure::new(Class::LimitExceeded, format!("too many hooks at {event}"))
@@ -63,7 +64,8 @@ fn store(event: &str, name: &str, sql: Option<&str>, caller: &Caller) -> Result<
         Some(sql) => hooks::upsert(&schema, event, name, sql, caller),
         None if found.is_none() => Err(hooks::no_hook(event, name)),
         None => hooks::delete(&schema, event, name),
-    }
+    }?;
+    catalog::audit::record("backup_hook", told)
 }
 
 fn known(event: &str) -> Result<&str> {

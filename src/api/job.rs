@@ -6,7 +6,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
 use super::not_null;
-use crate::catalog;
+use crate::catalog::{self, audit};
 use crate::error::unwrap;
 use crate::worker::{call, slots};
 
@@ -39,5 +39,9 @@ fn duration(interval: &Interval) -> Result<Duration> {
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_cancel(id: i64) -> bool {
-    slots::is_ready() && call::cancel(id)
+    let cancelled = slots::is_ready() && call::cancel(id);
+    if cancelled {
+        unwrap(audit::record("backup_cancel", serde_json::json!({ "id": id })));
+    }
+    cancelled
 }

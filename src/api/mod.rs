@@ -30,7 +30,13 @@ fn home(id: i64) -> Result<Home> {
         requested_by: pg::current_role(),
         id,
         queued_at: pg::now_micros(),
+        asker: None,
     })
+}
+
+/// The same for an administrative action, which the job records in the audit: `call` is the routine.
+fn audited_home(call: &str, id: i64) -> Result<Home> {
+    Ok(Home { asker: Some(catalog::audit::asker(call)?), ..home(id)? })
 }
 
 /// An argument that must be there.

@@ -11,8 +11,8 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
 
-use super::home;
 use super::restore_arguments::{Asked, no_backup, replaces_own};
+use super::{audited_home, home};
 use crate::error::{notice, unwrap};
 
 use crate::worker::call;
@@ -80,7 +80,8 @@ fn restore(asked: Asked) -> Result<i64> {
         return Ok(id);
     }
     let told = told(&restore);
-    let run = call::run(&Request { home: home(0)?, task: Task::Restore(restore) })?;
+    let home = audited_home("backup_restore", 0)?;
+    let run = call::run(&Request { home, task: Task::Restore(restore) })?;
     run.warnings.into_iter().for_each(crate::error::log_warning);
     notice(&format!("run {} restored backup {backup} {told}", run.id));
     Ok(run.id)
@@ -100,11 +101,11 @@ fn told(restore: &Restore) -> String {
 /// A job that ends the session that asks for it: its row is there at commit, and tells of it.
 fn begin_at_commit(task: Task, database: &str, origin: &str, subject: i64) -> Result<i64> {
     let id = catalog::next_id(&catalog::schema()?)?;
-    let home = home(id)?;
-    let comment = match &task {
-        Task::Rollback(_) => format!("restore {subject}"),
-        _ => format!("backup {subject}"),
+    let (call, comment) = match &task {
+        Task::Rollback(_) => ("backup_rollback", format!("restore {subject}")),
+        _ => ("backup_restore", format!("backup {subject}")),
     };
+    let home = audited_home(call, id)?;
     let (comment, subject) = (Some(comment.as_str()), Some(subject));
     let run = NewRun { kind: "restore", database, origin, comment, subject, ..NewRun::default() };
     catalog::insert_queued(&home, &run)?;
@@ -161,7 +162,8 @@ fn rollback(restore_id: Option<i64>, end: KeptEnd) -> Result<i64> {
         ));
         return Ok(id);
     }
-    let run = call::run(&Request { home: home(0)?, task })?.id;
+    let home = audited_home(if back { "backup_rollback" } else { "backup_accept" }, 0)?;
+    let run = call::run(&Request { home, task })?.id;
     notice(&match back {
         true => format!("run {run} swapped database \"{kept}\" back: it is \"{database}\" again"),
         false => format!("run {run} dropped database \"{kept}\": restore {restore} is accepted"),

@@ -8,7 +8,7 @@ use pg_backup_core::job::prune::no_schedule;
 use pgrx::prelude::*;
 
 use super::schedule_arguments::no_name;
-use super::{home, not_null};
+use super::{audited_home, not_null};
 use crate::catalog::{self, schedules};
 use crate::error::{notice, unwrap};
 use crate::worker::call;
@@ -67,7 +67,8 @@ fn prune(schedule: Option<String>, dry_run: bool) -> Result<()> {
     }
     let doomed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.keep).collect();
     if !dry_run {
-        call::run(&Request { home: home(0)?, task: Task::Prune(Prune { schedule }) })?;
+        let home = audited_home("backup_prune", 0)?;
+        call::run(&Request { home, task: Task::Prune(Prune { schedule }) })?;
     }
     let verb = if dry_run { "would prune" } else { "pruned" };
     notice(&format!("{verb} {} of {} backups", doomed.len(), verdicts.len()));

@@ -78,6 +78,7 @@ fn schedule(arguments: Arguments) -> Result<()> {
     let checked = arguments.check()?;
     let schema = catalog::schema()?;
     schedules::upsert(&schema, &checked)?;
+    audited("backup_schedule", &checked.name)?;
     notice(&announcement(&checked));
     if checked.policy.is_empty() {
         notice(&format!(
@@ -110,7 +111,10 @@ LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@'
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 "#)]
 fn backup_unschedule(name: Option<String>) {
-    unwrap(named(name).and_then(|name| schedules::delete(&catalog::schema()?, &name)));
+    unwrap(named(name).and_then(|name| {
+        schedules::delete(&catalog::schema()?, &name)?;
+        audited("backup_unschedule", &name)
+    }));
 }
 
 #[pg_extern(sql = r#"
@@ -119,7 +123,10 @@ LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@'
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 "#)]
 fn backup_pause(name: Option<String>) {
-    unwrap(named(name).and_then(|name| schedules::enable(&catalog::schema()?, &name, false)));
+    unwrap(named(name).and_then(|name| {
+        schedules::enable(&catalog::schema()?, &name, false)?;
+        audited("backup_pause", &name)
+    }));
 }
 
 #[pg_extern(sql = r#"
@@ -128,7 +135,16 @@ LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@'
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 "#)]
 fn backup_resume(name: Option<String>) {
-    unwrap(named(name).and_then(|name| schedules::enable(&catalog::schema()?, &name, true)));
+    unwrap(named(name).and_then(|name| {
+        schedules::enable(&catalog::schema()?, &name, true)?;
+        audited("backup_resume", &name)
+    }));
+}
+
+/// The definition as it is now, or only the name of one that is gone.
+fn audited(call: &str, name: &str) -> Result<()> {
+    let detail = schedules::definition(&catalog::schema()?, name)?;
+    catalog::audit::record(call, detail.unwrap_or_else(|| serde_json::json!({ "name": name })))
 }
 
 fn named(name: Option<String>) -> Result<String> {

@@ -1,5 +1,6 @@
 //! The SQL that backends send through SPI, in the caller's transaction.
 
+pub mod audit;
 pub mod hooks;
 pub mod schedules;
 

@@ -102,6 +102,17 @@ pub fn entry(schema: &str, name: &str) -> Result<Option<Entry>> {
     found.map(|JsonB(value)| Entry::from_json(value)).transpose()
 }
 
+/// What a schedule is told to do, as the audit keeps it; None when there is none of this name.
+pub fn definition(schema: &str, name: &str) -> Result<Option<serde_json::Value>> {
+    let sql = format!(
+        "SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(s)) \
+                - '{{last_due,attempt,retry_at,missed,requested_by,home}}'::text[] \
+           FROM {} s WHERE s.name = $1",
+        table(schema)
+    );
+    Ok(one::<JsonB>(&sql, &[name.into()])?.map(|definition| definition.0))
+}
+
 /// The good backups of a schedule.
 pub fn candidates(schema: &str, entry: &Entry) -> Result<Vec<Candidate>> {
     let found: std::result::Result<Vec<Candidate>, pgrx::spi::SpiError> = Spi::connect(|client| {

@@ -46,6 +46,7 @@ impl KeptDatabases {
             requested_by: REQUESTED_BY.to_owned(),
             id: 0,
             queued_at: now.timestamp_micros(),
+            asker: None,
         };
         Some((*home_id, Request { home, task }))
     }

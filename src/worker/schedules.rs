@@ -288,6 +288,7 @@ fn request(look: &Look, cause: Cause) -> Result<(Request, String)> {
         requested_by: look.requested_by.clone(),
         id: 0,
         queued_at: fault::now().timestamp_micros(),
+        asker: None,
     };
     let task = Task::Scheduled(Scheduled {
         schedule: look.schedule.clone(),

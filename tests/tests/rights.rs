@@ -52,8 +52,14 @@ const RELATIONS: [&str; 7] = [
     "backup_status",
     "backup_rollback_points",
 ];
-const TABLES: [&str; 4] =
-    ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];
+const TABLES: [&str; 6] = [
+    "backup_runs",
+    "backup_manifests",
+    "backup_schedule_entries",
+    "backup_hook_entries",
+    "backup_audit_entries",
+    "backup_audit",
+];
 
 fn sqlstate_as(cluster: &Cluster, role: &str, sql: &str) -> String {
     match cluster.connect_as("postgres", role).batch_execute(sql) {

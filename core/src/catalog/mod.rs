@@ -1,6 +1,7 @@
 //! The SQL that the engine sends through its client connections. Every name of the catalog is
 //! qualified, every name of a user is quoted here or bound as a parameter.
 
+pub mod audit;
 pub mod events;
 pub mod facts;
 pub mod globals;

@@ -134,19 +134,28 @@ pub const TAKEN_NAMES: &str =
     "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)";
 
 /// Tables of the extension that belong to the live database, whatever is restored.
-pub const CARRIED: [&str; 4] =
-    ["backup_runs", "backup_manifests", "backup_schedule_entries", "backup_hook_entries"];
+pub const CARRIED: [&str; 5] = [
+    "backup_runs",
+    "backup_manifests",
+    "backup_schedule_entries",
+    "backup_hook_entries",
+    "backup_audit_entries",
+];
 
 /// Makes rows that were carried from the database `from` those of `to`, which takes its place; ids
 /// of runs go on where they were.
 pub fn adopt(schema: &str, from: u32, to: u32, last: i64) -> String {
-    let runs = qualified(schema, "backup_runs");
+    let (runs, audit) =
+        (qualified(schema, "backup_runs"), qualified(schema, "backup_audit_entries"));
     format!(
         "UPDATE {runs} SET home_id = {to} WHERE home_id = {from}; \
          UPDATE {runs} SET database_id = {to} WHERE database_id = {from}; \
          SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
-                greatest({last}, (SELECT pg_catalog.max(id) FROM {runs})))",
-        super::literal(&runs)
+                greatest({last}, (SELECT pg_catalog.max(id) FROM {runs}))); \
+         SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
+                (SELECT pg_catalog.max(id) FROM {audit}))",
+        super::literal(&runs),
+        super::literal(&audit)
     )
 }
 

@@ -22,6 +22,23 @@ pub struct Home {
     pub id: i64,
     /// Moment of the request, microseconds since the Unix epoch.
     pub queued_at: i64,
+    /// Who has asked for an administrative action; None for what the server does by itself, and
+    /// for backups and verifications, whose rows say enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asker: Option<Asker>,
+}
+
+/// Who asks, for the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// Name of the routine that was called.
+    pub action: String,
+    /// Role that logged in.
+    pub session_role: String,
+    /// Where from; None through the Unix-domain socket.
+    pub address: Option<String>,
+    /// `application_name`; may be empty.
+    pub application: String,
 }
 
 /// One job: where its row lives and what it does.

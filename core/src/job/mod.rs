@@ -1,5 +1,6 @@
 //! Jobs: what a runner does. Each begins with one function that reads as its list of steps.
 
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod contents;
@@ -71,9 +72,21 @@ impl ReportRow {
 
 /// Does what the request says. A row that a caller left for it gets its end in any case.
 pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
-    let result = hosted(context, request).await;
+    let result = audited(context, request).await;
     if let (Err(failure), true) = (&result, request.home.id != 0) {
         settle::record_unbegun(context, &request.home, failure).await;
+    }
+    result
+}
+
+/// The job, with who asked for it on record before and its outcome after it.
+async fn audited(context: &Context<'_>, request: &Request) -> Result<Report> {
+    let entry = audit::begin(context, request).await?;
+    let mut result = hosted(context, request).await;
+    let Some(entry) = entry else { return result };
+    let untold = audit::end(context, &request.home, entry, &result).await;
+    if let (Ok(report), Some(failure)) = (&mut result, untold) {
+        report.warnings.push(failure);
     }
     result
 }

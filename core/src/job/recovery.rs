@@ -134,6 +134,7 @@ pub async fn database(
         requested_by: String::new(),
         id: 0,
         queued_at: 0,
+        asker: None,
     };
     let lock = LAUNCHER_LOCK_TIME;
     let history = History::open_within(&server, control, &home, lock).await?;
