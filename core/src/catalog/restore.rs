@@ -97,6 +97,10 @@ SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
                   AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
                   AND l.mode = 'AccessExclusiveLock' AND l.granted)";
 
+/// For a session in a database that nobody uses yet: its commits do not wait for the disk. Those
+/// that open the database do.
+pub const UNSEEN: &str = "SET synchronous_commit = off";
+
 /// The last id that the runs in `$1` were given.
 pub const LAST_ID: &str = "
 SELECT coalesce(pg_catalog.pg_sequence_last_value(

@@ -19,6 +19,10 @@ const SESSION: &str = "-c statement_timeout=0 -c lock_timeout=0 \
     -c default_transaction_read_only=off -c track_activities=on \
     -c standard_conforming_strings=on -c role=none -c client_connection_check_interval=1s";
 
+/// For a database that nobody uses yet: no statement waits for the disk by itself. The commit that
+/// opens the database does, and what is before it in the log is on disk then.
+const UNSEEN: &str = "-c synchronous_commit=off";
+
 /// Environment of a tool that connects to `database` and shows up as `application`.
 pub fn environment(
     access: &Access,
@@ -49,7 +53,7 @@ pub fn restricted_environment(
 ) -> Vec<(OsString, OsString)> {
     let mut env = environment(access, database, application);
     for (_, options) in env.iter_mut().filter(|(name, _)| name == "PGOPTIONS") {
-        *options = format!("{SESSION} -c pg_backup.restricted=on").into();
+        *options = format!("{SESSION} {UNSEEN} -c pg_backup.restricted=on").into();
     }
     env
 }

@@ -38,7 +38,7 @@ use super::wait::{deadline, last_words};
 use super::{Report, backup, settle};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
-use crate::catalog::restore::FREE_ID;
+use crate::catalog::restore::{FREE_ID, UNSEEN};
 use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
@@ -272,6 +272,9 @@ impl Work<'_> {
     async fn session_in_target(&self) -> Result<Server> {
         let access = &self.context.settings.access;
         let name = format!("pg_backup restore {}", self.id);
-        Server::connect(access, self.context.control, &self.restore.target, &name).await
+        let control = self.context.control;
+        let session = Server::connect(access, control, &self.restore.target, &name).await?;
+        session.batch(control, UNSEEN).await?;
+        Ok(session)
     }
 }
