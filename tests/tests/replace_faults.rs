@@ -5,13 +5,14 @@ use nix::sys::signal::Signal;
 use pg_backup_tests::{Faults, LIMIT, NEW, OLD, crash_at, signal, wait_until};
 
 /// Where a replace can stop before the names are changed.
-const BEFORE: [&str; 8] = [
+const BEFORE: [&str; 9] = [
     "before_create",
     "after_create",
     "after_pre_data",
     "after_data",
     "after_post_data",
     "loaded",
+    "opened",
     "before_swap",
     "carried_over",
 ];

@@ -1,21 +1,6 @@
 //! Restores that fail, are cancelled or die: nothing is left of them.
 
-use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, is_alive, signal, wait_until};
-
-/// Names of the databases that are there beside those of the cluster.
-fn databases(cluster: &Cluster) -> String {
-    let sql = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database \
-               WHERE datname NOT IN ('postgres', 'template0', 'template1')";
-    cluster.value("postgres", sql)
-}
-
-/// The last restore in the history: status and error.
-fn last_restore(cluster: &Cluster) -> String {
-    let sql = "SELECT concat_ws(': ', status, error) FROM backup_history \
-               WHERE kind = 'restore' LIMIT 1";
-    cluster.value("postgres", sql)
-}
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, OLD, crash_at, wait_until};
 
 /// A backup of `app`; gives its id.
 fn backed_up(cluster: &Cluster, options: &str) -> String {
@@ -35,7 +20,7 @@ fn a_restore_that_fails_leaves_no_database() {
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert_eq!(error.sqlstate, "38000", "{error}");
     assert!(error.message.contains("pg_restore"), "{error}");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
     cluster.use_real_tools();
     // Says that all is well, and has not written any.
     cluster.use_tool(
@@ -45,7 +30,7 @@ fn a_restore_that_fails_leaves_no_database() {
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert_eq!(error.sqlstate, "XX001", "{error}");
     assert!(error.detail.contains("0 rows, not"), "{error}");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
     cluster.use_real_tools();
     cluster.sql("postgres", &format!("CALL backup_restore({id})"));
     cluster.assert_clean();
@@ -68,23 +53,12 @@ fn a_restore_is_seen_and_can_be_cancelled() {
     faults.lift("after_data");
     assert_eq!(call.error().sqlstate, "57014");
     wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
-    assert_eq!(databases(&cluster), "app");
-    assert!(last_restore(&cluster).starts_with("cancelled"));
-}
-
-/// Kills the postmaster, and then the runner, which stands at a fault point and cannot see it.
-fn kill_all(cluster: &mut Cluster, runner: i32) {
-    let postmaster = cluster.pid();
-    let killer = std::thread::spawn(move || {
-        wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
-        signal(runner, Signal::SIGKILL);
-    });
-    cluster.kill_postmaster();
-    killer.join().unwrap();
+    assert_eq!(cluster.databases(), "app");
+    assert!(cluster.last_restore("postgres").starts_with("manual cancelled"));
 }
 
 /// What the server does when a restore stands at `point`.
-fn crash_at(point: &str) {
+fn nothing_stays_of(point: &str) {
     let faults = Faults::default();
     let mut cluster = faults.cluster(&[]);
     cluster.make_everything("app");
@@ -93,36 +67,58 @@ fn crash_at(point: &str) {
     faults.plant(point);
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     let runner = faults.wait(point);
-    kill_all(&mut cluster, runner);
+    cluster.kill_with_runner(runner);
     faults.lift(point);
     call.error();
     cluster.start_again();
-    wait_until("the end of recovery", LIMIT, || last_restore(&cluster).starts_with("interrupted"));
-    assert_eq!(databases(&cluster), "app", "{point}");
+    cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
+    assert_eq!(cluster.databases(), "app", "{point}");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     assert_eq!(cluster.fingerprint("copy"), content);
     cluster.restart(Mode::Fast);
-    assert_eq!(databases(&cluster), "app copy", "a restore that succeeded stays");
+    assert_eq!(cluster.databases(), "app copy", "a restore that succeeded stays");
 }
 
 #[test]
 fn a_crash_before_the_database_is_there_leaves_nothing() {
-    crash_at("before_create");
+    nothing_stays_of("before_create");
 }
 
 #[test]
 fn a_crash_right_after_the_database_was_made_leaves_nothing() {
-    crash_at("after_create");
+    nothing_stays_of("after_create");
 }
 
 #[test]
 fn a_crash_between_the_sections_leaves_nothing() {
-    crash_at("after_pre_data");
+    nothing_stays_of("after_pre_data");
 }
 
 #[test]
 fn a_crash_before_the_database_is_opened_leaves_nothing() {
-    crash_at("loaded");
+    nothing_stays_of("loaded");
+}
+
+/// A restore of `app` into `copy` dies at `point`: all of the server, or the runner first.
+fn dies_at(point: &str, runner_only: bool) -> (Faults, Cluster, String) {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&[]);
+    let id = cluster.make_aged();
+    let call = format!("CALL backup_restore({id}, target => 'copy')");
+    crash_at(&mut cluster, &faults, &call, point, runner_only);
+    (faults, cluster, id)
+}
+
+#[test]
+fn a_database_that_was_opened_when_the_server_or_the_runner_died_is_whole_and_stays() {
+    for runner_only in [false, true] {
+        let (_faults, mut cluster, id) = dies_at("opened", runner_only);
+        cluster.wait_for_restore("postgres", &["manual succeeded".to_owned()]);
+        assert_eq!(cluster.age("copy"), OLD, "{runner_only}");
+        cluster.restart(Mode::Fast);
+        cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'other')"));
+        assert_eq!(cluster.databases(), "app copy other", "{runner_only}");
+    }
 }
 
 #[test]
@@ -134,12 +130,12 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
     faults.plant("after_data");
     let call = cluster.call("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
     let runner = faults.wait("after_data");
-    assert!(databases(&cluster).contains("pg_backup_verify_"));
-    kill_all(&mut cluster, runner);
+    assert!(cluster.databases().contains("pg_backup_verify_"));
+    cluster.kill_with_runner(runner);
     faults.lift("after_data");
     call.error();
     cluster.start_again();
-    wait_until("the end of recovery", LIMIT, || databases(&cluster) == "app");
+    wait_until("the end of recovery", LIMIT, || cluster.databases() == "app");
     let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
     assert_eq!(cluster.value("postgres", &state), "available");
 }

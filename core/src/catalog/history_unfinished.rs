@@ -1,6 +1,7 @@
 //! What a crash leaves in the history: runs that say they are alive, databases that were being made.
 
 use super::history::{History, history_failure};
+use crate::decide::restore::standing::Target;
 use crate::error::Result;
 
 /// A run without an end.
@@ -13,17 +14,8 @@ pub struct Unfinished {
     pub sha256: Option<String>,
     /// The schedule that tries it again, if it does.
     pub schedule: Option<String>,
+    /// The database that it was making, or swapping back.
     pub target: Option<Target>,
-}
-
-/// The database that a restore was making, or swapping back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub id: u32,
-    /// The name before it took its place.
-    pub name: Option<String>,
-    /// It was there before, kept by an earlier restore.
-    pub is_kept: bool,
 }
 
 impl History<'_> {
@@ -32,7 +24,7 @@ impl History<'_> {
         let sql = format!(
             "SELECT id, status, file, size_bytes, sha256, \
              CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
-             target_id, target_name, origin IN ('rollback', 'accept', 'expired') FROM {} \
+             target_id, target_name, database, origin IN ('rollback', 'accept', 'expired') FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );
@@ -44,27 +36,33 @@ impl History<'_> {
             size_bytes: row.get(3),
             sha256: row.get(4),
             schedule: row.get(5),
-            target: row.get::<_, Option<u32>>(6).map(|id| Target {
+            target: row.get::<_, Option<u32>>(6).zip(row.get(7)).map(|(id, name)| Target {
                 id,
-                name: row.get(7),
-                is_kept: row.get(8),
+                name,
+                database: row.get(8),
+                is_kept: row.get(9),
             }),
         };
         Ok(rows.iter().map(unfinished).collect())
     }
 
-    /// Databases that failed restores have made and could not drop.
+    /// Databases that failed restores have made and could not drop. One that is open is somebody's.
     pub async fn undropped(&self) -> Result<Vec<Target>> {
         let sql = format!(
-            "SELECT r.target_id, r.target_name FROM {} r JOIN pg_catalog.pg_database d \
-             ON d.oid = r.target_id AND d.datname = r.target_name \
+            "SELECT r.target_id, r.target_name, r.database FROM {} r \
+             JOIN pg_catalog.pg_database d ON d.oid = r.target_id AND d.datname = r.target_name \
              WHERE r.status IN ('failed', 'cancelled', 'interrupted') \
+             AND d.datconnlimit IN (0, -2) \
              AND r.origin NOT IN ('rollback', 'accept', 'expired') ORDER BY r.id LIMIT 100",
             self.runs
         );
         let rows = self.server.rows(self.control, &sql, &[]).await.map_err(history_failure)?;
-        let target =
-            |row: &tokio_postgres::Row| Target { id: row.get(0), name: row.get(1), is_kept: false };
+        let target = |row: &tokio_postgres::Row| Target {
+            id: row.get(0),
+            name: row.get(1),
+            database: row.get(2),
+            is_kept: false,
+        };
         Ok(rows.iter().map(target).collect())
     }
 }

@@ -2,6 +2,7 @@
 //! qualified, every name of a user is quoted here or bound as a parameter.
 
 pub mod audit;
+pub mod carry;
 pub mod events;
 pub mod facts;
 pub mod globals;
@@ -18,6 +19,7 @@ pub mod restore;
 pub mod retention;
 pub mod schedules;
 pub mod snapshot;
+pub mod swap;
 pub mod timescale;
 pub mod watch;
 

@@ -74,37 +74,9 @@ SELECT pg_catalog.pg_get_userbyid(a.grantor),
 /// Id of a database by its name.
 pub const DATABASE_ID: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
 
-/// Names of the subscriptions in the database `$1`.
-pub const SUBSCRIPTIONS_OF: &str = "
-SELECT s.subname::text FROM pg_catalog.pg_subscription s
-  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1 ORDER BY 1";
-
-/// Name of the database with the id `$1`, and whether one is called `$2`.
-pub const NAMES_NOW: &str = "
-SELECT (SELECT datname FROM pg_catalog.pg_database WHERE oid = $1),
-       EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $2)";
-
-/// Ends the sessions of clients in the databases `$1`, but not `$2`. Tells how many there are, and
-/// whether session `$3` has shut the database `$4`: nobody can connect to it any more. Workers of
-/// extensions go on (measured: TimescaleDB's do not come back by themselves).
-pub const END_SESSIONS: &str = "
-SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
-          FROM pg_catalog.pg_stat_activity
-         WHERE datname = ANY ($1) AND backend_type = 'client backend'
-           AND pid <> pg_catalog.pg_backend_pid() AND pid <> $2),
-       EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.objid
-                WHERE l.pid = $3 AND d.datname = $4 AND l.locktype = 'object'
-                  AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
-                  AND l.mode = 'AccessExclusiveLock' AND l.granted)";
-
 /// For a session in a database that nobody uses yet: its commits do not wait for the disk. Those
 /// that open the database do.
 pub const UNSEEN: &str = "SET synchronous_commit = off";
-
-/// The last id that the runs in `$1` were given.
-pub const LAST_ID: &str = "
-SELECT coalesce(pg_catalog.pg_sequence_last_value(
-           pg_catalog.pg_get_serial_sequence($1, 'id')::pg_catalog.regclass), 1)";
 
 /// What keeps a database `$1` from being replaced, and what becomes of it.
 pub const REPLACEABLE: &str = "
@@ -126,42 +98,6 @@ SELECT pg_catalog.jsonb_build_object(
     'sessions', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
                   WHERE datname = $1 AND backend_type = 'client backend'
                     AND application_name NOT LIKE 'pg_backup%'))";
-
-/// Columns of a table by its quoted name.
-pub const COLUMNS: &str = "
-SELECT a.attname::text FROM pg_catalog.pg_attribute a
- WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
-   AND a.attgenerated = '' ORDER BY a.attnum";
-
-/// Names of databases that begin with those that a kept one may have.
-pub const TAKEN_NAMES: &str =
-    "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)";
-
-/// Tables of the extension that belong to the live database, whatever is restored.
-pub const CARRIED: [&str; 5] = [
-    "backup_runs",
-    "backup_manifests",
-    "backup_schedule_entries",
-    "backup_hook_entries",
-    "backup_audit_entries",
-];
-
-/// Makes rows that were carried from the database `from` those of `to`, which takes its place; ids
-/// of runs go on where they were.
-pub fn adopt(schema: &str, from: u32, to: u32, last: i64) -> String {
-    let (runs, audit) =
-        (qualified(schema, "backup_runs"), qualified(schema, "backup_audit_entries"));
-    format!(
-        "UPDATE {runs} SET home_id = {to} WHERE home_id = {from}; \
-         UPDATE {runs} SET database_id = {to} WHERE database_id = {from}; \
-         SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
-                greatest({last}, (SELECT pg_catalog.max(id) FROM {runs}))); \
-         SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, 'id'), \
-                (SELECT pg_catalog.max(id) FROM {audit}))",
-        super::literal(&runs),
-        super::literal(&audit)
-    )
-}
 
 /// Which rows of the tables of extensions are dumped: schema, name, a WHERE clause. All, where there
 /// is none.

@@ -162,17 +162,18 @@ pub async fn settle(
             }
             continue;
         }
-        if let Some(target) = &run.target {
-            match super::restore::leftover(context, history, target).await? {
-                Leftover::SwappedIn => {
+        let failure = match &run.target {
+            None => interrupted(),
+            Some(target) => match super::restore::leftover(context, history, target).await? {
+                Leftover::Finished => {
                     history.done(run.id).await?;
                     continue;
                 }
                 Leftover::Here => continue,
-                Leftover::Gone => {}
-            }
-        }
-        let failure = if run.target.is_some() { interrupted_restore() } else { interrupted() };
+                Leftover::Gone => interrupted_restore(),
+                Leftover::Taken(name) => taken_over(&name),
+            },
+        };
         history.ended(run.id, "interrupted", &failure).await?;
         if let Some(schedule) = &run.schedule {
             super::scheduled::retry(history, schedule).await?;
@@ -222,6 +223,19 @@ fn interrupted_restore() -> Failure {
                 .to_owned(),
         ..interrupted()
     }
+}
+
+/// The same for one whose database is somebody's now.
+fn taken_over(name: &str) -> Failure {
+    Failure {
+        detail: format!(
+            "The server, or the process that did the work, stopped. Live databases are as they \
+             were. The database that was being made is \"{name}\" now: somebody has renamed or \
+             opened it, so it was left as it is, whole or not."
+        ),
+        ..interrupted()
+    }
+    .hint(format!("Look into \"{name}\", and drop it if nobody needs it. Start it again."))
 }
 
 /// The end of a job whose process ended without a word.

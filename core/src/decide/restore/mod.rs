@@ -7,5 +7,6 @@ pub mod into_schema;
 pub mod part;
 pub mod part_steps;
 pub mod plan;
+pub mod standing;
 pub mod steps;
 pub mod timescale;

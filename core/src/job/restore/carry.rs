@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::swap::APPLICATION;
+use crate::catalog::carry::{
+    CARRIED, COLUMNS, LAST_ID, adopt, copy_in, copy_out, delete_all, install, lock,
+};
 use crate::catalog::recovery::EXTENSION;
-use crate::catalog::restore::{CARRIED, COLUMNS, LAST_ID, adopt};
 use crate::catalog::{ident, qualified};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
@@ -31,14 +33,13 @@ pub async fn carry_over(
         Some(ours) => ours,
         None => installed(context, &to, &theirs).await?,
     };
-    from.batch(control, &lock(&theirs)).await?;
+    from.batch(control, &lock(&theirs, LOCK_TIME)).await?;
     to.batch(control, "BEGIN").await?;
     for table in CARRIED {
         let (source, target) = (qualified(&theirs, table), qualified(&ours, table));
         let columns = common_columns(context, (&from, &source), (&to, &target)).await?;
-        to.batch(control, &format!("DELETE FROM {target}")).await?;
-        let out = format!("COPY {source} ({columns}) TO STDOUT (FORMAT binary)");
-        let into = format!("COPY {target} ({columns}) FROM STDIN (FORMAT binary)");
+        to.batch(control, &delete_all(&target)).await?;
+        let (out, into) = (copy_out(&source, &columns), copy_in(&target, &columns));
         from.pour(control, &out, &to, &into).await?;
     }
     let last = from.one(control, LAST_ID, &[&qualified(&theirs, "backup_runs")]).await?;
@@ -47,21 +48,9 @@ pub async fn carry_over(
     Ok(Some(from))
 }
 
-/// Readers go on, writers wait.
-fn lock(schema: &str) -> String {
-    let tables = CARRIED.map(|table| qualified(schema, table)).join(", ");
-    format!(
-        "SET lock_timeout = {}; BEGIN; LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE",
-        LOCK_TIME.as_millis()
-    )
-}
-
 /// Makes the extension in the schema that it has in the live database.
 async fn installed(context: &Context<'_>, to: &Server, schema: &str) -> Result<(String, u32)> {
-    let name = ident(schema);
-    let sql =
-        format!("CREATE SCHEMA IF NOT EXISTS {name}; CREATE EXTENSION pg_backup SCHEMA {name}");
-    to.batch(context.control, &sql).await?;
+    to.batch(context.control, &install(schema)).await?;
     extension(context, to).await?.ok_or_else(|| {
         Failure::new(Class::Internal, "the extension that was just made is not there")
     })

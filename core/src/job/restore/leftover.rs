@@ -3,10 +3,9 @@
 
 use super::{DROP_TIME, Work, outside};
 use crate::catalog::history::History;
-use crate::catalog::history_unfinished::Target;
-use crate::catalog::ident;
-use crate::catalog::restore::{NAMES_NOW, SUBSCRIPTIONS_OF};
+use crate::catalog::swap::{DATABASE_NOW, SUBSCRIPTIONS_OF, allow_connections, drop_subscription};
 use crate::decide::restore::plan;
+use crate::decide::restore::standing::{Now, Standing, Target, standing};
 use crate::error::Result;
 use crate::host::control::Control;
 use crate::host::server::Server;
@@ -14,47 +13,48 @@ use crate::job::context::Context;
 use crate::job::wait::last_words;
 
 /// What became of the database that a restore was making, or swapping back, when it died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
     /// There is none, or none any more.
     Gone,
-    /// It has taken its place: the run succeeded.
-    SwappedIn,
+    /// It is whole and where it should be: the run succeeded.
+    Finished,
+    /// It has another name now, or was opened: it is somebody's, and stays.
+    Taken(String),
     /// It is this very database: whoever looks from another one removes it.
     Here,
 }
 
-/// Looks for it. One that was swapped in stays, and so does one that was to be swapped back, closed
-/// as it was; any other is removed.
+/// Looks for it. One that is whole stays, and so does one that was to be swapped back, closed as it
+/// was, and one that somebody has taken over; any other is removed.
 pub async fn leftover(
     context: &Context<'_>,
     history: &History<'_>,
     target: &Target,
 ) -> Result<Leftover> {
     let (server, control) = (history.server, history.control);
-    let Some(name) = name_of(server, control, target.id).await? else { return Ok(Leftover::Gone) };
-    if target.name.as_ref().is_some_and(|made_as| *made_as != name) {
-        return Ok(Leftover::SwappedIn);
+    let Some(now) = now(server, control, target.id).await? else { return Ok(Leftover::Gone) };
+    match standing(target, &now) {
+        Standing::Finished => Ok(Leftover::Finished),
+        Standing::Taken => Ok(Leftover::Taken(now.name)),
+        _ if now.name == server.database => Ok(Leftover::Here),
+        Standing::Reopened => {
+            let close = allow_connections(&now.name, false);
+            server.batch(control, &close).await.map(|()| Leftover::Gone)
+        }
+        Standing::Unfinished => remove(context, server, target.id).await.map(|()| Leftover::Gone),
     }
-    if name == server.database {
-        return Ok(Leftover::Here);
-    }
-    if target.is_kept {
-        let close = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", ident(&name));
-        server.batch(control, &close).await?;
-        return Ok(Leftover::Gone);
-    }
-    remove(context, server, target.id).await.map(|()| Leftover::Gone)
 }
 
-async fn name_of(server: &Server, control: &dyn Control, id: u32) -> Result<Option<String>> {
-    Ok(server.one(control, NAMES_NOW, &[&id, &""]).await?.get(0))
+async fn now(server: &Server, control: &dyn Control, id: u32) -> Result<Option<Now>> {
+    let rows = server.rows(control, DATABASE_NOW, &[&id]).await?;
+    Ok(rows.first().map(|row| Now { name: row.get(0), is_open: row.get(1) }))
 }
 
 /// Removes a database by its id, if it is there.
 pub async fn remove(context: &Context<'_>, server: &Server, target: u32) -> Result<()> {
-    match name_of(server, context.control, target).await? {
-        Some(name) => discard(context, server, &name).await,
+    match now(server, context.control, target).await? {
+        Some(now) => discard(context, server, &now.name).await,
         None => Ok(()),
     }
 }
@@ -65,30 +65,30 @@ pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Resu
     let control = context.control;
     let rows = server.rows(control, SUBSCRIPTIONS_OF, &[&name]).await?;
     if !rows.is_empty() {
-        let open = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", ident(name));
-        server.batch(control, &open).await?;
+        server.batch(control, &allow_connections(name, true)).await?;
         let access = &context.settings.access;
         let inside = Server::connect(access, control, name, "pg_backup job").await?;
         for row in rows {
-            let name = ident(row.get(0));
-            let sql = format!(
-                "ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = \
-                 NONE); DROP SUBSCRIPTION {name}"
-            );
-            inside.batch(control, &sql).await?;
+            inside.batch(control, &drop_subscription(row.get(0))).await?;
         }
     }
     server.batch(control, &plan::drop_database(name)).await
 }
 
-/// Whether the new database has taken the place of the live one, whatever the swap has said.
+/// Whether the new database is whole and has its name, whatever the last statement has said.
 pub async fn is_in_place(work: &Work<'_>) -> bool {
-    let Some(live) = &work.restore.replace else { return false };
-    let control = last_words(work.context.control, DROP_TIME);
-    let context = &Context { control: &control, ..*work.context };
-    let name = async {
-        let server = outside(context, work.restore).await?;
-        name_of(&server, &control, work.target).await
+    let Work { context, restore, .. } = work;
+    let control = last_words(context.control, DROP_TIME);
+    let context = &Context { control: &control, ..**context };
+    let target = Target {
+        id: work.target,
+        name: restore.target.clone(),
+        database: restore.database().to_owned(),
+        is_kept: false,
     };
-    name.await.is_ok_and(|name| name.as_ref() == Some(live))
+    let now = async {
+        let server = outside(context, restore).await?;
+        now(&server, &control, work.target).await
+    };
+    now.await.is_ok_and(|now| now.is_some_and(|now| standing(&target, &now) == Standing::Finished))
 }

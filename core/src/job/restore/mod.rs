@@ -140,6 +140,7 @@ async fn steps(
         timescale::give_jobs_back(&work).await?;
         work.phase(Phase::Opening).await;
         properties::apply(&work).await?;
+        fault::point("opened");
         match &restore.replace {
             Some(live) => swap::swap_in(&work, live).await,
             None => Ok(()),
@@ -149,7 +150,7 @@ async fn steps(
     match done {
         Err(failure) if !leftover::is_in_place(&work).await => Err(undone(&work, failure).await),
         _ if restore.into_schema.is_some() => into_schema::finished(&work).await,
-        // The word that the names are changed was lost, the names are not.
+        // The word that it is opened, or has its name, was lost; that it is so was not.
         _ => Ok(()),
     }
 }
@@ -216,12 +217,12 @@ async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
     let Work { context, restore, server, .. } = work;
     let control = last_words(context.control, DROP_TIME);
     let context = &Context { control: &control, ..**context };
-    let mut dropped = leftover::discard(context, server, &restore.target).await;
+    let mut dropped = leftover::remove(context, server, work.target).await;
     if dropped.is_err() && server.is_closed() {
         // Somebody has ended our session: another one does it.
         dropped = async {
             let again = outside(context, restore).await?;
-            leftover::discard(context, &again, &restore.target).await
+            leftover::remove(context, &again, work.target).await
         }
         .await;
     }

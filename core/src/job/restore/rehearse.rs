@@ -44,7 +44,7 @@ pub async fn rehearse(
     let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
     let control = last_words(context.control, DROP_TIME);
     let limited = Context { control: &control, ..*context };
-    let dropped = leftover::discard(&limited, &work.server, &restore.target).await;
+    let dropped = leftover::remove(&limited, &work.server, work.target).await;
     done?;
     dropped?;
     let seconds = began.elapsed().as_secs_f32();

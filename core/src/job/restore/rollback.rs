@@ -4,8 +4,8 @@
 use super::super::{Report, settle};
 use super::{leftover, show, swap, timescale};
 use crate::catalog::history::{History, NewRun};
-use crate::catalog::ident;
 use crate::catalog::restore::DATABASE_ID;
+use crate::catalog::swap::allow_connections;
 use crate::decide::progress::Phase;
 use crate::decide::request::{Home, KeptEnd, Rollback};
 use crate::error::{Class, Failure, Result};
@@ -85,16 +85,14 @@ async fn back(
     let target = found.first().map(|row| row.get(0)).ok_or_else(|| gone(restore, &kept))?;
     let new_name = swap::free_kept_name(context, &server, live, id).await?;
     history.set_target(id, target, &kept, Some(&new_name)).await?;
-    let open = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", ident(&kept));
-    server.batch(context.control, &open).await?;
+    server.batch(context.control, &allow_connections(&kept, true)).await?;
     fault::point("rollback_opened");
     let names = swap::Names { live, staging: &kept, kept: &new_name };
     let swapped = swap::swap(context, &names, None).await;
     fault::point("rollback_swapped");
     if swapped.is_err() {
         let words = last_words(context.control, settle::LAST_WORDS);
-        let close = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", ident(&kept));
-        let _ = server.batch(&words, &close).await;
+        let _ = server.batch(&words, &allow_connections(&kept, false)).await;
     }
     swapped
 }

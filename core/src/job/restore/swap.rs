@@ -8,8 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
 use super::{Work, timescale};
-use crate::catalog::ident;
-use crate::catalog::restore::{END_SESSIONS, TAKEN_NAMES};
+use crate::catalog::swap::{END_SESSIONS, TAKEN_NAMES, rename_both};
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
 use crate::decide::restore::database::open;
@@ -109,14 +108,7 @@ async fn renamed(
     context.control.proceed()?;
     // From here on a cancel comes too late: it would leave open which names there are.
     let control = last_words(context.control, SWAP_TIME);
-    let sql = format!(
-        "BEGIN; ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {staging} RENAME TO {live}; \
-         ALTER DATABASE {kept} WITH ALLOW_CONNECTIONS false; {open}; COMMIT",
-        open = open.unwrap_or_default(),
-        live = ident(names.live),
-        staging = ident(names.staging),
-        kept = ident(names.kept)
-    );
+    let sql = rename_both(names.live, names.staging, names.kept, open);
     let renamed = tokio::select! {
         biased;
         renamed = renaming.batch(&control, &sql) => renamed,

@@ -1,0 +1,79 @@
+//! Databases that somebody has renamed or opened while a restore was making them: they are
+//! somebody's then, and no crash takes them away or calls them restored.
+
+use nix::sys::signal::Signal;
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, NEW, OLD, signal, wait_until};
+
+const CALL: &str = "CALL backup_restore(1, replace => 'app')";
+
+/// A replace stops at `point`, `meddle` is done to its staging database, and the runner dies.
+fn meddled(point: &str, meddle: &str) -> (Faults, Cluster, String) {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    assert_eq!(cluster.make_aged(), "1");
+    faults.plant(point);
+    let call = cluster.call("postgres", CALL);
+    let runner = faults.wait(point);
+    let staging = cluster.databases().replace("app ", "");
+    cluster.sql("postgres", &format!("ALTER DATABASE {staging} {meddle}"));
+    signal(runner, Signal::SIGKILL);
+    faults.lift(point);
+    call.error();
+    cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
+    (faults, cluster, staging)
+}
+
+/// The launcher has put everything right when the next one works.
+fn replace_again(cluster: &Cluster) {
+    cluster.sql("postgres", CALL);
+    assert_eq!(cluster.age("app"), OLD);
+    cluster.accept_all("postgres");
+}
+
+fn told(cluster: &Cluster) -> String {
+    let sql = "SELECT error_detail || ' ' || error_hint FROM backup_history \
+               WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
+    cluster.value("postgres", sql)
+}
+
+#[test]
+fn a_staging_database_that_was_renamed_is_neither_dropped_nor_called_restored() {
+    for point in ["loaded", "before_swap"] {
+        let (_faults, mut cluster, _) = meddled(point, "RENAME TO mine");
+        let told = told(&cluster);
+        assert!(told.contains("is \"mine\" now"), "{told}");
+        assert!(told.contains("Look into \"mine\""), "{told}");
+        cluster.restart(Mode::Fast);
+        replace_again(&cluster);
+        assert_eq!(cluster.databases(), "app mine", "{point}");
+    }
+}
+
+#[test]
+fn a_staging_database_that_was_opened_is_neither_dropped_nor_called_restored() {
+    let (_faults, mut cluster, staging) = meddled("loaded", "CONNECTION LIMIT -1");
+    let told = told(&cluster);
+    assert!(told.contains(&format!("is \"{staging}\" now")), "{told}");
+    assert_eq!(cluster.age("app"), NEW);
+    cluster.restart(Mode::Fast);
+    replace_again(&cluster);
+    assert_eq!(cluster.databases(), format!("app {staging}"));
+}
+
+#[test]
+fn a_restore_that_fails_drops_what_it_has_made_whatever_its_name_and_nothing_else() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    cluster.make_aged();
+    faults.plant("before_swap");
+    let call = cluster.call("postgres", CALL);
+    let runner = faults.wait("before_swap");
+    let staging = cluster.databases().replace("app ", "");
+    cluster.sql("postgres", &format!("ALTER DATABASE {staging} RENAME TO aside"));
+    cluster.sql("postgres", &format!("CREATE DATABASE {staging}"));
+    cluster.sql("postgres", &format!("SELECT pg_cancel_backend({runner})"));
+    faults.lift("before_swap");
+    assert_eq!(call.error().sqlstate, "57014");
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    assert_eq!(cluster.databases(), format!("app {staging}"));
+}
