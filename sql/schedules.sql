@@ -63,5 +63,5 @@ COMMENT ON FUNCTION backup_retention IS
 COMMENT ON PROCEDURE backup_prune IS
     'apply the policy of a schedule now; dry_run only says what would go';
 COMMENT ON PROCEDURE backup_hook IS
-    'register SQL for before_backup, after_backup or on_failure with the caller''s rights; NULL removes it';
+    'register SQL under a name with the caller''s rights, for an event: before_backup, after_backup, on_failure, before_restore, after_restore and assert (both in the restored database, assert must return true), after_swap; SQL NULL removes it';
 COMMENT ON FUNCTION backup_run_hook IS 'runs a hook with the rights of its role, for the runner';

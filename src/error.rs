@@ -42,6 +42,18 @@ pub fn raise(failure: Failure) -> ! {
     unreachable!("an ERROR does not return")
 }
 
+/// Raises the error of a guarded session whose superuser calls a function that he must not.
+pub fn refuse_as_superuser(function: u32) -> ! {
+    raise(
+        Failure::new(
+            Class::InsufficientPrivilege,
+            "a function that runs SQL or reaches files is called with the rights of a superuser",
+        )
+        .detail(format!("It is function {function} of the server."))
+        .hint("If you trust every role that could write to that database: trusted => true."),
+    )
+}
+
 /// The value, or an ERROR.
 pub fn unwrap<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| raise(failure))

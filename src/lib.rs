@@ -51,7 +51,10 @@ extension_sql_file!("../sql/views.sql", name = "views", finalize);
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     if pg::is_preloading() {
-        pg::guard(settings::is_restricted);
+        pg::guard(pg::Asks {
+            is_guarded: settings::is_restricted,
+            refuse: error::refuse_as_superuser,
+        });
         worker::register();
     }
 }

@@ -12,7 +12,7 @@ mod server;
 mod spawn;
 mod transaction;
 
-pub use guard::guard;
+pub use guard::{Asks, guard};
 pub use guc::{define_checked_string, environment, reserve_prefix, set_boot_value};
 pub use latch::{is_running, sleep, wake};
 pub use process::{

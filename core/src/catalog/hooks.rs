@@ -84,3 +84,11 @@ pub const SET_FACT: &str = "SELECT pg_catalog.set_config($1, $2, true)";
 pub fn run_hook(schema: &str) -> String {
     format!("SELECT {}.backup_run_hook($1, $2)", ident(schema))
 }
+
+/// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like.
+pub fn begin_within(milliseconds: i32) -> String {
+    format!("SET statement_timeout = {milliseconds}; BEGIN")
+}
+
+/// Ends the session `$1`.
+pub const END_SESSION: &str = "SELECT pg_catalog.pg_terminate_backend($1)";

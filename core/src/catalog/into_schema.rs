@@ -70,3 +70,13 @@ pub fn types_by_name() -> String {
   JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typname = w.typ"
     )
 }
+
+/// Makes a table no child of a parent any more; both as SQL.
+pub fn no_inherit(child: &str, parent: &str) -> String {
+    format!("ALTER TABLE {child} NO INHERIT {parent}")
+}
+
+/// Gathers statistics of tables, given as SQL.
+pub fn analyze_tables(tables: &[String]) -> String {
+    format!("ANALYZE {}", tables.join(", "))
+}

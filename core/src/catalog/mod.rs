@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod into_schema;
 pub mod migrations;
 pub mod part;
+pub mod properties;
 pub mod recovery;
 pub mod restore;
 pub mod retention;
@@ -41,6 +42,11 @@ pub fn literal(text: &str) -> String {
     } else {
         format!("'{quoted}'")
     }
+}
+
+/// All of the statements, or none of them.
+pub fn transaction(statements: &[String]) -> String {
+    format!("BEGIN;\n{};\nCOMMIT", statements.join(";\n"))
 }
 
 #[cfg(test)]

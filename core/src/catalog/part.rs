@@ -112,3 +112,26 @@ SELECT DISTINCT needs.view FROM needs JOIN pg_catalog.pg_class c ON c.oid = need
 pub const KNOWN_NAMES: &str = "
 SELECT ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace),
        ARRAY(SELECT rolname::text FROM pg_catalog.pg_roles)";
+
+/// Makes a partition a table of its own; both as SQL.
+pub fn detach_partition(parent: &str, partition: &str) -> String {
+    format!("ALTER TABLE {parent} DETACH PARTITION {partition}")
+}
+
+/// What fails in this session is nothing for the server's log.
+pub const LOG_NOTHING: &str = "SET log_min_messages = panic";
+
+/// Drops a relation of the given `relkind`, by its name as SQL, unless something needs it.
+pub fn drop_relation(kind: &str, name: &str) -> String {
+    format!("DROP {} IF EXISTS {name} RESTRICT", word(kind))
+}
+
+fn word(kind: &str) -> &'static str {
+    match kind {
+        "m" => "MATERIALIZED VIEW",
+        "f" => "FOREIGN TABLE",
+        "v" => "VIEW",
+        "S" => "SEQUENCE",
+        _ => "TABLE",
+    }
+}

@@ -63,14 +63,6 @@ SELECT pg_catalog.min(i)::oid
           FROM pg_catalog.generate_series(1, 8)) t
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.oid = t.i::oid)";
 
-/// Privileges of a database, one row each: grantor, grantee (empty for PUBLIC), what, whether it
-/// may be passed on.
-pub const PRIVILEGES: &str = "
-SELECT pg_catalog.pg_get_userbyid(a.grantor),
-       CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END,
-       a.privilege_type, a.is_grantable
-  FROM pg_catalog.aclexplode($1::text[]::aclitem[]) a";
-
 /// Id of a database by its name.
 pub const DATABASE_ID: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
 

@@ -67,6 +67,15 @@ SELECT h.relid::text, h.listed, coalesce(i.found, 0)
 /// compressed chunk count as its own, though they lie in another table.
 pub const COUNT_AS_STORED: &str = "SET timescaledb.restoring = 'on'";
 
+/// The end of [`COUNT_AS_STORED`].
+pub const COUNT_AS_SEEN: &str = "RESET timescaledb.restoring";
+
+/// Makes a schema, of a role's where one is given.
+pub fn create_schema(schema: &str, owner: Option<&str>) -> String {
+    let owner = owner.map(|owner| format!(" AUTHORIZATION {}", ident(owner))).unwrap_or_default();
+    format!("CREATE SCHEMA IF NOT EXISTS {}{owner}", ident(schema))
+}
+
 /// Makes the extension in its recorded version.
 pub fn create_extension(schema: &str, version: &str) -> String {
     format!("CREATE EXTENSION timescaledb SCHEMA {} VERSION {}", ident(schema), literal(version))

@@ -12,7 +12,9 @@ use tokio_postgres::types::ToSql;
 use super::context::Context;
 use super::wait::{last_words, timed};
 use crate::catalog::history::History;
-use crate::catalog::hooks::{ASSERT_AS, RUN_AS, RUNNERS, SET_FACT, run_hook};
+use crate::catalog::hooks::{
+    ASSERT_AS, END_SESSION, RUN_AS, RUNNERS, SET_FACT, begin_within, run_hook,
+};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
 use crate::error::{Class, Failure, Result};
@@ -162,7 +164,7 @@ async fn one(
     let limited = timed(context.control, limit, "pg_backup.hook_timeout");
     let access = &context.settings.access;
     let server = Server::connect(access, &limited, call.database, "pg_backup hook").await?;
-    server.batch(&limited, &format!("SET statement_timeout = {}; BEGIN", millis(limit))).await?;
+    server.batch(&limited, &begin_within(millis(limit))).await?;
     for (fact, value) in &call.facts.0 {
         let value = value.replace('\0', "");
         server.rows(&limited, SET_FACT, &[&format!("backup_run.{fact}"), &value]).await?;
@@ -177,8 +179,7 @@ async fn one(
     if ran.is_err() {
         // SQL that catches a cancel, and does not look for its client, would go on for ever.
         let control = last_words(context.control, super::settle::LAST_WORDS);
-        let end = "SELECT pg_catalog.pg_terminate_backend($1)";
-        let _ = history.server.rows(&control, end, &[&server.pid]).await;
+        let _ = history.server.rows(&control, END_SESSION, &[&server.pid]).await;
     }
     ran.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))
 }

@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 
 use pgrx::{pg_guard, pg_sys};
 
-use super::guarded;
-use crate::error::raise;
-use pg_backup_core::error::{Class, Failure};
+use super::{guarded, refuse};
 
 /// The ids of functions that come with the server do not change between versions: large objects to
 /// and from files, files, XML from queries, words and rewrites from queries.
@@ -57,13 +55,6 @@ unsafe extern "C-unwind" fn access(
     }
     // SAFETY: reads state of this process, and the catalog inside a transaction.
     if unsafe { pg_sys::superuser_arg(pg_sys::GetUserId()) } {
-        raise(
-            Failure::new(
-                Class::InsufficientPrivilege,
-                "a function that runs SQL or reaches files is called with the rights of a superuser",
-            )
-            .detail(format!("It is function {} of the server.", object.to_u32()))
-            .hint("If you trust every role that could write to that database: trusted => true."),
-        );
+        refuse(object.to_u32());
     }
 }

@@ -17,12 +17,20 @@ mod function;
 
 use std::sync::OnceLock;
 
-/// Asks whether this session is guarded.
-static IS_GUARDED: OnceLock<fn() -> bool> = OnceLock::new();
+/// What the guard asks of the rest of the extension.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks {
+    /// Whether this session is guarded.
+    pub is_guarded: fn() -> bool,
+    /// Raises the error for the call of a built-in function, by its id.
+    pub refuse: fn(u32) -> !,
+}
 
-/// Guards the sessions that `is_guarded` says. Once, while the library is preloaded.
-pub fn guard(is_guarded: fn() -> bool) {
-    if IS_GUARDED.set(is_guarded).is_ok() {
+static ASKS: OnceLock<Asks> = OnceLock::new();
+
+/// Guards sessions. Once, while the library is preloaded.
+pub fn guard(asks: Asks) {
+    if ASKS.set(asks).is_ok() {
         copy::install();
         function::install();
         builtin::install();
@@ -30,5 +38,11 @@ pub fn guard(is_guarded: fn() -> bool) {
 }
 
 fn guarded() -> bool {
-    IS_GUARDED.get().is_some_and(|is_guarded| is_guarded())
+    ASKS.get().is_some_and(|asks| (asks.is_guarded)())
+}
+
+fn refuse(function: u32) {
+    if let Some(asks) = ASKS.get() {
+        (asks.refuse)(function)
+    }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::swap::session_elsewhere;
 use crate::catalog::globals::{SEEN, THERE, UNSEEN};
 use crate::catalog::history::History;
+use crate::catalog::transaction;
 use crate::decide::archive_spec::{GLOBALS, GLOBALS_MAX};
 use crate::decide::manifest::Manifest;
 use crate::decide::request::Restore;
@@ -139,8 +140,7 @@ pub async fn make(
     }
     let control = context.control;
     server.batch(control, UNSEEN).await?;
-    let script = missing.role_statements.join(";\n");
-    server.batch(control, &format!("BEGIN;\n{script};\nCOMMIT")).await.map_err(unmade)?;
+    server.batch(control, &transaction(&missing.role_statements)).await.map_err(unmade)?;
     for statement in &missing.tablespace_statements {
         server.batch(control, statement).await.map_err(unmade)?;
     }

@@ -8,7 +8,9 @@
 use super::part::{Relation, chosen};
 use super::pour::pour;
 use super::{DROP_TIME, Work, leftover};
-use crate::catalog::into_schema::{OTHER_PARENTS, types_by_name, used_types};
+use crate::catalog::into_schema::{
+    OTHER_PARENTS, analyze_tables, no_inherit, types_by_name, used_types,
+};
 use crate::catalog::qualified;
 use crate::decide::progress::Phase;
 use crate::decide::request::IntoSchema;
@@ -115,7 +117,7 @@ async fn cut_from_parents(work: &Work<'_>, session: &Server, moved: &[Relation])
     let control = work.context.control;
     for row in session.rows(control, OTHER_PARENTS, &[&ids]).await? {
         let (child, parent): (String, String) = (row.get(0), row.get(1));
-        session.batch(control, &format!("ALTER TABLE {child} NO INHERIT {parent}")).await?;
+        session.batch(control, &no_inherit(&child, &parent)).await?;
     }
     Ok(())
 }
@@ -151,7 +153,7 @@ async fn analyze(work: &Work<'_>, into: &IntoSchema, moved: &[Relation]) {
     let names: Vec<String> = tables.map(|table| qualified(&into.schema, &table.name)).collect();
     let analyzed = async {
         let live = session_in(work.context, &into.database, work.id).await?;
-        live.batch(work.context.control, &format!("ANALYZE {}", names.join(", "))).await
+        live.batch(work.context.control, &analyze_tables(&names)).await
     };
     if let Err(failure) = analyzed.await {
         let warning = format!("the tables were not analyzed: {}", failure.message);
@@ -164,7 +166,7 @@ pub async fn finished(work: &Work<'_>) -> Result<()> {
     let control = last_words(work.context.control, DROP_TIME);
     let target = &work.restore.target;
     let context = &Context { control: &control, ..*work.context };
-    if let Err(failure) = leftover::discard(context, &work.server, target).await {
+    if let Err(failure) = leftover::remove(context, &work.server, work.target).await {
         let warning = format!("database \"{target}\" could not be dropped: {}", failure.message);
         work.history.with_control(&control).warn(work.id, &[warning]).await?;
     }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use super::extract::{reader, stream};
 use super::load::{alone, fed, loader, phase_of, point};
 use super::{Work, into_schema};
-use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, Patterns, RELATIONS};
+use crate::catalog::part::{
+    INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, Patterns, RELATIONS, detach_partition, drop_relation,
+};
 use crate::catalog::qualified;
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::naming::{archive_name, safe_name};
@@ -182,8 +184,7 @@ async fn detach(work: &Work<'_>, session: &Server, relations: &[Relation]) -> Re
     for relation in relations.iter().filter(|relation| relation.is_chosen) {
         let Some(parent) = &relation.parent else { continue };
         let name = qualified(&relation.schema, &relation.name);
-        let sql = format!("ALTER TABLE {parent} DETACH PARTITION {name}");
-        session.batch(work.context.control, &sql).await?;
+        session.batch(work.context.control, &detach_partition(parent, &name)).await?;
     }
     Ok(())
 }
@@ -213,14 +214,12 @@ async fn drop_rest(
     // What was made last needs what was made before it.
     rest.reverse();
     // What cannot go is found by trying; that is nothing for the server's log.
-    session.batch(control, "SET log_min_messages = panic").await?;
+    session.batch(control, LOG_NOTHING).await?;
     for _ in 0..ROUNDS {
         let mut left = Vec::new();
         for relation in &rest {
-            let word = word(&relation.kind);
             let name = qualified(&relation.schema, &relation.name);
-            let sql = format!("DROP {word} IF EXISTS {name} RESTRICT");
-            match session.batch(control, &sql).await {
+            match session.batch(control, &drop_relation(&relation.kind, &name)).await {
                 Ok(()) => {}
                 Err(failure) if failure.class == Class::Statement => left.push(relation.clone()),
                 Err(failure) => return Err(failure),
@@ -233,16 +232,6 @@ async fn drop_rest(
         }
     }
     Ok(rest.iter().map(|relation| format!("{}.{}", relation.schema, relation.name)).collect())
-}
-
-fn word(kind: &str) -> &'static str {
-    match kind {
-        "m" => "MATERIALIZED VIEW",
-        "f" => "FOREIGN TABLE",
-        "v" => "VIEW",
-        "S" => "SEQUENCE",
-        _ => "TABLE",
-    }
 }
 
 async fn warn(

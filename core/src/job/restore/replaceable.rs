@@ -65,7 +65,10 @@ pub async fn rows(
         count => ReportRow::new(
             "sessions",
             "warning",
-            format!("{count} sessions will be ended at the swap"),
+            match count {
+                1 => "1 session will be ended at the swap".to_owned(),
+                count => format!("{count} sessions will be ended at the swap"),
+            },
             "Clients that connect again are in the restored database.",
         ),
     });

@@ -13,10 +13,9 @@ mod ready;
 use std::path::{Path, PathBuf};
 
 use super::{Work, extract, load};
-use crate::catalog::ident;
 use crate::catalog::timescale::{
-    COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION, create_extension,
-    post_restore, pre_restore,
+    COUNT_AS_SEEN, COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION,
+    create_extension, create_schema, post_restore, pre_restore,
 };
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::manifest::Extension;
@@ -97,9 +96,7 @@ pub async fn begin(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<Optio
 async fn make(work: &Work<'_>, extension: &Extension, owner: Option<&str>) -> Result<()> {
     let (control, schema) = (work.context.control, &extension.schema);
     let session = work.session_in_target().await?;
-    let owner = owner.map(|owner| format!(" AUTHORIZATION {}", ident(owner))).unwrap_or_default();
-    let create = format!("CREATE SCHEMA IF NOT EXISTS {}{owner}", ident(schema));
-    session.batch(control, &create).await?;
+    session.batch(control, &create_schema(schema, owner)).await?;
     session.batch(control, &create_extension(schema, &extension.version)).await?;
     drop(session);
     work.session_in_target().await?.batch(control, &pre_restore(schema)).await
@@ -222,6 +219,6 @@ pub async fn count_as_stored(work: &Work<'_>, session: &Server, on: bool) -> Res
     if recorded(&work.manifest).is_none() {
         return Ok(());
     }
-    let sql = if on { COUNT_AS_STORED } else { "RESET timescaledb.restoring" };
+    let sql = if on { COUNT_AS_STORED } else { COUNT_AS_SEEN };
     session.batch(work.context.control, sql).await
 }
