@@ -1,11 +1,15 @@
 //! The archive file: a zip of stored or deflated members, ZIP64, written once as a stream.
 //!
 //! `writer` makes it and hashes on the way, `tail` tells how far the writer is, `follow` reads
-//! behind it, `reader` opens a finished one.
+//! behind it. `reader` opens a finished one, `foreign` one of another program; both look at its
+//! `structure` first and read a `member` against what the zip says of it.
 
 pub mod follow;
+pub mod foreign;
+pub mod member;
 pub mod range;
 pub mod reader;
+pub mod structure;
 pub mod tail;
 pub mod writer;
 

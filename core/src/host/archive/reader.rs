@@ -1,28 +1,26 @@
-//! Opens a finished archive: its members by name, never extracted, sizes capped, nothing
-//! followed. Whatever is wrong with the file is one of a few named defects.
+//! Opens a finished archive: its structure looked at as a whole before anything is used, its
+//! members by name, never extracted, sizes capped, nothing followed. The file may come from
+//! anywhere. Whatever is wrong with it is one of a few named defects, of class Damaged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use zip::CompressionMethod;
-use zip::read::ZipArchive;
-
+use super::member::MemberReader;
+use super::structure::{Structure, quoted};
 use super::tail::Tail;
 use crate::decide::archive_spec::{MANIFEST, MANIFEST_MAX, payload_member};
 use crate::decide::manifest::{FORMAT, Manifest};
 use crate::error::{Class, Failure, Result};
-
-/// An archive of ours has no more members than this: two for each of 500,000 tables.
-const MEMBERS_MAX: usize = 1_000_000;
 
 /// A finished archive.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
     size: u64,
-    zip: ZipArchive<File>,
+    file: File,
+    structure: Structure,
 }
 
 /// A payload member: name and place.
@@ -57,22 +55,63 @@ fn missing(path: &Path) -> Failure {
         .hint("It was moved or deleted outside pg_backup. Put it back under that name.")
 }
 
+/// Opens the zip file at `path` and looks at its structure.
+pub(super) fn open_structure(path: &Path) -> Result<(File, Structure)> {
+    let file = open_file(path)?;
+    let size = size_of(&file)?;
+    if size == 0 {
+        return Err(damaged(path, "is empty"));
+    }
+    let structure = Structure::read(&file, size).map_err(|failure| match failure.class {
+        Class::Damaged => damaged(path, &failure.message).detail(failure.detail),
+        _ => failure,
+    })?;
+    Ok((file, structure))
+}
+
+fn size_of(file: &File) -> Result<u64> {
+    Ok(file.metadata().map_err(|e| Failure::io("inspect the archive", &e))?.len())
+}
+
+/// A reader of the unpacked bytes of a member that declares at most `cap` bytes.
+pub(super) fn member(
+    file: &File,
+    path: &Path,
+    structure: &Structure,
+    name: &str,
+    cap: u64,
+) -> Result<MemberReader> {
+    let shown = quoted(name.as_bytes());
+    let Some(entry) = structure.find(name) else {
+        return Err(damaged(path, &format!("has no member {shown}")));
+    };
+    if entry.size > cap {
+        return Err(damaged(path, &format!("has a broken member {shown}"))
+            .detail(format!("It is larger than {cap} bytes.")));
+    }
+    let file = file.try_clone().map_err(|e| Failure::io("read the archive", &e))?;
+    Ok(MemberReader::new(file, path, name, *entry))
+}
+
+/// All bytes of a member whose size has a cap.
+pub(super) fn read_whole(mut member: MemberReader) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = member.read_to_end(&mut bytes);
+    read.map_err(|e| read_failure(&e))?;
+    Ok(bytes)
+}
+
+fn read_failure(error: &io::Error) -> Failure {
+    Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive", error))
+}
+
 impl Archive {
-    /// Opens the archive at `path` and reads its directory. Errors: missing, empty, truncated or
-    /// not a zip.
+    /// Opens the archive at `path` and looks at its structure. Errors: missing, empty, truncated,
+    /// not a zip, or a zip that is broken or built to deceive.
     pub fn open(path: &Path) -> Result<Archive> {
-        let file = open_file(path)?;
-        let size = file.metadata().map_err(|e| Failure::io("inspect the archive", &e))?.len();
-        if size == 0 {
-            return Err(damaged(path, "is empty"));
-        }
-        let zip = ZipArchive::new(file).map_err(|error| {
-            damaged(path, "is truncated or not a zip archive").detail(format!("{error}."))
-        })?;
-        if zip.len() > MEMBERS_MAX {
-            return Err(damaged(path, "has too many members"));
-        }
-        Ok(Archive { path: path.to_owned(), size, zip })
+        let (file, structure) = open_structure(path)?;
+        let size = size_of(&file)?;
+        Ok(Archive { path: path.to_owned(), size, file, structure })
     }
 
     /// Where it is.
@@ -80,16 +119,30 @@ impl Archive {
         &self.path
     }
 
-    /// Names of all members in the order of the zip's directory; one that is no text is left out.
+    /// Names of all members in the order of the file.
     pub fn names(&self) -> Vec<String> {
-        self.zip.file_names().filter_map(Result::ok).map(|name| name.into_owned()).collect()
+        self.each_name().map(str::to_owned).collect()
+    }
+
+    fn each_name(&self) -> impl Iterator<Item = &str> {
+        self.structure.entries().iter().map(|entry| self.structure.name(entry))
+    }
+
+    /// Whether there is a member of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.structure.find(name).is_some()
+    }
+
+    /// Unpacked size of a member in bytes, as declared; None when there is none of that name.
+    pub fn size_of(&self, name: &str) -> Option<u64> {
+        self.structure.find(name).map(|entry| entry.size)
     }
 
     /// The manifest. Errors: foreign (neither manifest nor payload of ours), manifest gone,
     /// unreadable, or of a newer format.
     pub fn manifest(&mut self) -> Result<Manifest> {
-        if self.zip.index_for_name(MANIFEST).is_none() {
-            let ours = self.names().iter().any(|name| payload_member(name).is_some());
+        if !self.has(MANIFEST) {
+            let ours = self.each_name().any(|name| payload_member(name).is_some());
             let what = if ours {
                 "has lost its manifest"
             } else {
@@ -108,49 +161,38 @@ impl Archive {
         Ok(manifest)
     }
 
+    /// A reader of the unpacked bytes of a member that declares at most `cap` bytes. What does not
+    /// hold is an error while reading, with a [`Failure`] inside.
+    pub fn member(&self, name: &str, cap: u64) -> Result<MemberReader> {
+        member(&self.file, &self.path, &self.structure, name, cap)
+    }
+
     /// A whole member of at most `cap` bytes.
-    pub fn read_member(&mut self, name: &str, cap: u64) -> Result<Vec<u8>> {
-        let path = self.path.clone();
-        let broken = |error: &dyn std::fmt::Display| {
-            damaged(&path, &format!("has a broken member \"{name}\"")).detail(format!("{error}."))
-        };
-        let member = self.zip.by_name(name).map_err(|e| broken(&e))?;
-        let mut bytes = Vec::new();
-        member.take(cap + 1).read_to_end(&mut bytes).map_err(|e| broken(&e))?;
-        if bytes.len() as u64 > cap {
-            return Err(broken(&format!("it is larger than {cap} bytes")));
-        }
-        Ok(bytes)
+    pub fn read_member(&self, name: &str, cap: u64) -> Result<Vec<u8>> {
+        read_whole(self.member(name, cap)?)
     }
 
     /// The payload members in the order of the file; each is stored, so that its bytes are a
     /// range of the file.
-    pub fn payload(&mut self) -> Result<Vec<Payload>> {
+    pub fn payload(&self) -> Result<Vec<Payload>> {
         let mut members = Vec::new();
-        for index in 0..self.zip.len() {
-            let entry = self.zip.by_index_raw(index);
-            let entry = entry.map_err(|e| {
-                damaged(&self.path, "has a broken directory").detail(format!("{e}."))
-            })?;
-            let Some(name) = entry.name().ok().map(|name| name.into_owned()) else { continue };
-            if payload_member(&name).is_none() {
+        for entry in self.structure.entries() {
+            let name = self.structure.name(entry);
+            if payload_member(name).is_none() {
                 continue;
             }
-            let size = entry.compressed_size();
-            let start = entry.data_start().unwrap_or(u64::MAX);
-            let stored = entry.compression() == CompressionMethod::Stored;
-            let inside = start.checked_add(size).is_some_and(|end| end <= self.size);
-            if !stored || !inside {
-                return Err(damaged(&self.path, &format!("has a broken member \"{name}\"")));
+            if entry.deflated {
+                let what = format!("has a broken member {}", quoted(name.as_bytes()));
+                return Err(damaged(&self.path, &what).detail("A dump is stored, not deflated."));
             }
-            members.push(Payload { name, start, size });
+            let name = name.to_owned();
+            members.push(Payload { name, start: entry.start, size: entry.size });
         }
-        members.sort_by_key(|member| member.start);
         Ok(members)
     }
 
     /// A tail for [`super::follow::Follow`], as if the writer had just finished.
-    pub fn tail(&mut self) -> Result<Tail> {
+    pub fn tail(&self) -> Result<Tail> {
         let tail = Tail::default();
         for member in self.payload()? {
             tail.open(&member.name, member.start);
@@ -166,3 +208,6 @@ pub fn damaged(path: &Path, what: &str) -> Failure {
     Failure::new(Class::Damaged, format!("archive \"{}\" {what}", path.display()))
         .hint("Do not rely on this archive. See backup_history for another one.")
 }
+
+#[cfg(test)]
+mod tests;
