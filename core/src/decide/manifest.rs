@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -183,6 +184,27 @@ pub struct Member {
     pub name: String,
     pub size: u64,
     pub sha256: String,
+}
+
+impl Migrations {
+    /// Of names in the order of application.
+    pub fn applied(framework: &str, table: String, ids: Vec<String>) -> Self {
+        let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        let mut hash = Sha256::new();
+        for id in sorted {
+            hash.update(id.as_bytes());
+            hash.update(b"\n");
+        }
+        Self {
+            framework: framework.to_owned(),
+            table,
+            count: ids.len() as u64,
+            latest: ids.last().cloned(),
+            hash: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            ids,
+        }
+    }
 }
 
 impl Manifest {

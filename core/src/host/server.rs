@@ -121,6 +121,29 @@ impl Server {
         self.raced(control, poured).await.map(drop)
     }
 
+    /// Gives every row that `sql` (`COPY … TO STDOUT`) sends to `each`, as it is; the first error
+    /// ends it.
+    pub async fn copy_out(
+        &self,
+        control: &dyn Control,
+        sql: &str,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut refused = Ok(());
+        let copied = async {
+            let mut rows = std::pin::pin!(self.client.copy_out(sql).await?);
+            while let Some(row) = rows.next().await {
+                refused = each(&row?);
+                if refused.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.raced(control, copied).await?;
+        refused
+    }
+
     /// Whether the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()

@@ -1,67 +1,71 @@
 //! What a database says of its migrations: read for the manifest of a backup, and to compare a
 //! backup with the database that it is to replace.
 
-use sha2::{Digest, Sha256};
-
-use crate::catalog::migrations::{CANDIDATES, FRAMEWORKS, custom_query, query, recognise};
+use crate::catalog::migrations::{CANDIDATES, LIMIT_WAIT, copy};
+use crate::decide::copy_text;
+use crate::decide::frameworks::{CELL_MAX, Reading, Row, TABLE_MAX, TOAST_MAX, reading, tables};
 use crate::decide::manifest::Migrations;
-use crate::error::{Class, Result};
-use crate::host::archive::hex;
+use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
 use crate::host::server::Server;
 
 /// What every framework says has been applied. A table that cannot be read is left out: the
-/// backup matters more.
+/// backup matters more. The session is in a transaction.
 pub async fn applied_migrations(
     control: &dyn Control,
     session: &Server,
     named: &str,
 ) -> Result<Vec<Migrations>> {
-    let tables: Vec<&str> = FRAMEWORKS.iter().map(|framework| framework.table).collect();
-    let rows = session.rows(control, CANDIDATES, &[&tables, &named]).await?;
+    let limits = (TABLE_MAX as i64, TOAST_MAX as i64);
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&tables(), &named, &limits.0, &limits.1];
+    session.batch(control, "SAVEPOINT migrations").await?;
+    session.batch(control, LIMIT_WAIT).await?;
+    let rows = left_out(session.rows(control, CANDIDATES, &params).await)?.unwrap_or_default();
     let mut found = Vec::new();
     for row in rows {
         let (schema, table): (String, String) = (row.get(0), row.get(1));
         let columns: Vec<String> = row.get(2);
-        let (framework, sql) = match recognise(&table, &columns) {
-            Some(framework) => (framework.name, Some(query(framework, &schema, &table))),
-            None => ("custom", custom_query(&schema, &table, &columns)),
-        };
-        let is_named = named == table || named == format!("{schema}.{table}");
-        let Some(sql) = sql.filter(|_| framework != "custom" || is_named) else { continue };
-        if let Some(ids) = ids(control, session, &sql).await? {
-            found.push(applied(framework, format!("{schema}.{table}"), ids));
+        let Some(reading) = reading(&schema, &table, &columns, named) else { continue };
+        let sql = copy(&schema, &table, &reading.columns);
+        if let Some(ids) = names(control, session, &sql, &reading).await? {
+            let table = format!("{schema}.{table}");
+            found.push(Migrations::applied(reading.framework, table, ids));
         }
     }
+    session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
     Ok(found)
 }
 
-/// The names in one table; None when its query fails. The snapshot's transaction goes on.
-async fn ids(control: &dyn Control, session: &Server, sql: &str) -> Result<Option<Vec<String>>> {
-    session.batch(control, "SAVEPOINT migrations").await?;
-    let names = match session.rows(control, sql, &[]).await {
-        Ok(rows) => Some(rows.iter().filter_map(|row| row.get(0)).collect()),
-        Err(failure) if failure.class == Class::Statement => None,
-        Err(failure) => return Err(failure),
-    };
-    session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
-    Ok(names)
+/// The names in one table; None when it cannot be read. The snapshot's transaction goes on.
+async fn names(
+    control: &dyn Control,
+    session: &Server,
+    sql: &str,
+    reading: &Reading,
+) -> Result<Option<Vec<String>>> {
+    let mut rows = Vec::new();
+    let copied = session.copy_out(control, sql, |line| row(line).map(|row| rows.push(row))).await;
+    match left_out(copied)? {
+        Some(()) => Ok(reading.names(rows)),
+        None => {
+            session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
+            session.batch(control, LIMIT_WAIT).await?;
+            Ok(None)
+        }
+    }
 }
 
-fn applied(framework: &str, table: String, ids: Vec<String>) -> Migrations {
-    let mut sorted = ids.clone();
-    sorted.sort();
-    let mut hash = Sha256::new();
-    for id in &sorted {
-        hash.update(id.as_bytes());
-        hash.update(b"\n");
+fn left_out<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(failure) if matches!(failure.class, Class::Statement | Class::LockTimeout) => Ok(None),
+        Err(failure) => Err(failure),
     }
-    Migrations {
-        framework: framework.to_owned(),
-        table,
-        count: ids.len() as u64,
-        latest: ids.last().cloned(),
-        hash: hex(&hash.finalize()),
-        ids,
-    }
+}
+
+fn row(line: &[u8]) -> Result<Row> {
+    let text = std::str::from_utf8(line).ok().filter(|text| text.len() <= CELL_MAX);
+    let refused = || Failure::new(Class::Statement, "a table of migrations holds something else");
+    text.map(copy_text::cells).ok_or_else(refused)
 }
