@@ -54,8 +54,13 @@ CREATE INDEX backup_runs_deleting_idx ON backup_runs (id) WHERE file_state = 'de
 -- No foreign key: the tables of an extension get their rows in any order when pg_restore works with
 -- several jobs.
 CREATE TABLE backup_manifests (
-    id       bigint PRIMARY KEY,
-    manifest jsonb NOT NULL
+    id             bigint PRIMARY KEY,
+    manifest       jsonb NOT NULL,
+    -- What a list of many archives shows and compares, beside the manifest: it would have to be
+    -- decompressed for each of them. Archives with the same key have the same migrations.
+    format         text GENERATED ALWAYS AS (manifest #>> '{dump,format}') STORED,
+    migrations_key text GENERATED ALWAYS AS
+                   (pg_catalog.md5(coalesce((manifest -> 'migrations')::text, ''))) STORED
 );
 
 -- One row a schedule: what it was told, and how far it has come.

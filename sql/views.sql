@@ -20,6 +20,26 @@ SELECT r.id AS restore_id, r.database, r.kept AS kept_as, r.finished_at AS kept_
                      WHERE h.datname = pg_catalog.current_database())
  ORDER BY r.id DESC;
 
+-- Archives that can be restored, or could if they were whole.
+CREATE VIEW backup_list AS
+SELECT r.id, r.database, r.finished_at AS created,
+       pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - r.finished_at) AS age,
+       r.size_bytes, r.database_size_bytes,
+       CASE WHEN r.file_state <> 'available' OR m.id IS NULL THEN 'broken'
+            ELSE coalesce(b.compatibility, 'unknown') END AS compatibility,
+       b.added AS migrations_added, b.removed AS migrations_removed, m.format, r.origin, r.schedule,
+       r.pinned, r.verified_at, r.verify_level, r.comment, r.file
+  FROM @extschema@.backup_runs r
+  LEFT JOIN @extschema@.backup_manifests m ON m.id = r.id
+  LEFT JOIN @extschema@.backup_list_badges() b
+         ON b.migrations_key = m.migrations_key AND r.file_state = 'available'
+        AND (r.database = pg_catalog.current_database()
+             OR r.database_id = (SELECT d.oid FROM pg_catalog.pg_database d
+                                  WHERE d.datname = pg_catalog.current_database()))
+ WHERE r.kind IN ('backup', 'import') AND r.status = 'succeeded'
+   AND r.file_state IN ('available', 'missing', 'damaged')
+ ORDER BY r.finished_at DESC, r.id DESC;
+
 CREATE VIEW backup_manifest AS
 SELECT id, manifest FROM @extschema@.backup_manifests;
 
@@ -61,6 +81,9 @@ BEGIN
                    FROM jsonb_array_elements(described -> 'tables') t),
         'migrations', (SELECT coalesce(jsonb_agg(m - 'ids'), '[]')
                          FROM jsonb_array_elements(described -> 'migrations') m),
+        'compatibility', (SELECT to_jsonb(c)
+                            FROM @extschema@.backup_compatibility_here(run.id) c
+                           WHERE run.status = 'succeeded'),
         'manifest', described);
 END
 $$;
@@ -112,13 +135,14 @@ DECLARE
         'backup_contents(bigint)', 'backup_latest(text, text)', 'backup_find(text)',
         'backup_progress_rows()', 'backup_next_runs(text, text, integer, timestamptz)',
         'backup_next_run(text, text, timestamptz, timestamptz)', 'backup_retention(text)',
-        'backup_metrics()', 'backup_restore_plan', 'backup_restore_check'];
+        'backup_metrics()', 'backup_compatibility(bigint, text[])', 'backup_list_badges()',
+        'backup_restore_plan', 'backup_restore_check'];
     operator constant text[] := ARRAY[
         'backup_create(text, text, text, text, integer, text[], text[], text[], text[], text[], boolean)',
         'backup_wait(bigint, interval)', 'backup_cancel(bigint)', 'backup_verify(bigint, text)', 'backup_run(text, boolean)',
         'backup_schedule', 'backup_unschedule', 'backup_pause', 'backup_resume', 'backup_prune',
         'backup_hook'];
-    views constant text[] := ARRAY['backup_history', 'backup_manifest', 'backup_progress',
+    views constant text[] := ARRAY['backup_history', 'backup_list', 'backup_manifest', 'backup_progress',
         'backup_schedules', 'backup_hooks', 'backup_status', 'backup_rollback_points'];
     routine text;
     relation text;
@@ -147,7 +171,7 @@ $$;
 
 -- Nothing is for everybody.
 REVOKE ALL ON backup_runs, backup_manifests, backup_schedule_entries, backup_hook_entries,
-    backup_history, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status,
+    backup_history, backup_list, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status,
     backup_rollback_points
   FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
@@ -181,7 +205,15 @@ COMMENT ON FUNCTION backup_cancel IS
 COMMENT ON FUNCTION backup_verify IS
     'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded), restore (into a scratch database, rows counted, dropped)';
 COMMENT ON FUNCTION backup_contents IS 'table of contents of an archive';
-COMMENT ON FUNCTION backup_inspect IS 'manifest of a backup with sizes and counts';
+COMMENT ON VIEW backup_list IS
+    'archives that are there, newest first, and whether each fits this database: compatible (the same migrations), older (migrations_added since), incompatible (migrations_removed are not in this database), unknown (nothing to compare, or a backup of another database: see backup_compatibility), broken (the file is missing or damaged); sizes in bytes';
+COMMENT ON FUNCTION backup_compatibility IS
+    'compare a backup with its database as it is now, or with the migrations in known (as their framework names them; app.name for Django): badge as in backup_list, the names that were added since, and those that only the backup has';
+COMMENT ON FUNCTION backup_compatibility_here IS
+    'the same without a job, for backup_inspect: unknown for a backup of another database';
+COMMENT ON FUNCTION backup_list_badges IS 'rows behind the view backup_list';
+COMMENT ON FUNCTION backup_inspect IS
+    'manifest of a backup with sizes in bytes, counts, age in seconds, and the migrations on which it and its database differ';
 COMMENT ON FUNCTION backup_check IS
     'the doctor: what stands between this server and a good backup';
 COMMENT ON PROCEDURE backup_restore IS

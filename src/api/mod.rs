@@ -3,6 +3,7 @@
 
 mod backup;
 mod check;
+mod compatibility;
 mod contents;
 mod delete;
 mod hook;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod hooks;
+pub mod migrations;
 pub mod schedules;
 
 use pg_backup_core::catalog::history::NewRun;

@@ -10,6 +10,7 @@ mod role;
 mod row;
 mod server;
 mod spawn;
+mod table;
 mod transaction;
 
 pub use guard::{Asks, guard};
@@ -27,6 +28,7 @@ pub use server::{
     system_identifier, takes_utf8, time_zone, timestamp,
 };
 pub use spawn::harden;
+pub use table::with_table;
 pub use transaction::{
     Event, has_written, on_transaction_end, subtransaction, with_fresh_snapshot,
 };

@@ -124,7 +124,7 @@ pub fn verify() -> Level {
 }
 
 /// The session's table of migrations, or empty.
-fn migrations_table() -> String {
+pub fn migrations_table() -> String {
     text(&MIGRATIONS_TABLE).unwrap_or_default()
 }
 

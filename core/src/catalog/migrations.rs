@@ -28,3 +28,23 @@ pub fn copy(schema: &str, table: &str, columns: &[&str]) -> String {
     let columns: Vec<String> = columns.iter().map(|column| super::ident(column)).collect();
     format!("COPY {} ({}) TO STDOUT", super::qualified(schema, table), columns.join(", "))
 }
+
+/// The tables among which a backend looks, by the same `$1` and `$2`; what they are like is seen
+/// when they are locked. Schemas as bytes: the encoding of the database may be any.
+pub const NAMED: &str = "
+SELECT c.oid, pg_catalog.convert_to(n.nspname::text, 'UTF8'),
+       pg_catalog.convert_to(c.relname::text, 'UTF8')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+   AND (c.relname = ANY ($1) OR n.nspname || '.' || c.relname = $2 OR c.relname = $2)
+ ORDER BY n.nspname, c.relname";
+
+/// The setting that names a table, as it is in the session's database.
+pub const NAMED_BY_SETTING: &str =
+    "SELECT coalesce(pg_catalog.current_setting('pg_backup.migrations_table', true), '')";
+
+/// The migrations of backup `$1`, as its manifest has them.
+pub fn recorded(schema: &str) -> String {
+    let manifests = super::qualified(schema, "backup_manifests");
+    format!("SELECT manifest -> 'migrations' FROM {manifests} WHERE id = $1")
+}

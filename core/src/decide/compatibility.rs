@@ -1,9 +1,18 @@
-//! Whether an archive fits a database: by the migrations that each says it has. A set is compared,
-//! not an order: branches are merged in any order.
+//! Whether an archive fits a database, or the code of an application: by the migrations that each
+//! says it has. A set is compared, not an order: branches are merged in any order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::manifest::Migrations;
+
+/// A backup to compare with the migrations of a database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compare {
+    pub backup: i64,
+    pub database: String,
+}
 
 /// How an archive fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +25,8 @@ pub enum Badge {
     Incompatible,
     /// One of the two has none.
     Unknown,
+    /// The archive cannot be restored at all.
+    Broken,
 }
 
 impl Badge {
@@ -26,6 +37,16 @@ impl Badge {
             Badge::Older => "older",
             Badge::Incompatible => "incompatible",
             Badge::Unknown => "unknown",
+            Badge::Broken => "broken",
+        }
+    }
+
+    fn of(theirs: usize, ours: usize, removed: usize, added: usize) -> Self {
+        match (theirs == 0 || ours == 0, removed, added) {
+            (true, ..) => Badge::Unknown,
+            (_, 1.., _) => Badge::Incompatible,
+            (_, 0, 1..) => Badge::Older,
+            (_, 0, 0) => Badge::Compatible,
         }
     }
 }
@@ -42,29 +63,76 @@ pub struct Compatibility {
 
 /// Compares what an archive has with what a database has.
 pub fn compare(archive: &[Migrations], database: &[Migrations]) -> Compatibility {
-    let (theirs, ours) = (names(archive), names(database));
-    let added: Vec<String> = ours.difference(&theirs).cloned().collect();
-    let removed: Vec<String> = theirs.difference(&ours).cloned().collect();
-    let badge = match (theirs.is_empty() || ours.is_empty(), removed.is_empty(), added.is_empty()) {
-        (true, ..) => Badge::Unknown,
-        (_, false, _) => Badge::Incompatible,
-        (_, true, false) => Badge::Older,
-        (_, true, true) => Badge::Compatible,
+    let (theirs, ours) = (set(archive), set(database));
+    let difference = |of: &HashSet<Name<'_>>, from: &HashSet<Name<'_>>| {
+        let names = of.difference(from).map(|(framework, id)| spelled(framework, id));
+        names.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
     };
+    let (added, removed) = (difference(&ours, &theirs), difference(&theirs, &ours));
+    let badge = Badge::of(theirs.len(), ours.len(), removed.len(), added.len());
     Compatibility { badge, added, removed }
 }
 
-fn names(migrations: &[Migrations]) -> BTreeSet<String> {
-    let named = |m: &Migrations| {
-        let framework = m.framework.clone();
-        m.ids.iter().map(move |id| format!("{framework}: {id}")).collect::<Vec<_>>()
-    };
-    migrations.iter().flat_map(named).collect()
+/// Compares what an archive has with the migrations that an application knows: each as its
+/// framework names it, with or without `framework: ` before it. Those that the archive does not
+/// have are told as they were given.
+pub fn compare_known(archive: &[Migrations], known: &[String]) -> Compatibility {
+    let theirs = set(archive);
+    let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    let mut found: HashSet<&str> = HashSet::new();
+    let mut removed = BTreeSet::new();
+    for (framework, id) in &theirs {
+        let whole = spelled(framework, id);
+        let named = [known.get(whole.as_str()), known.get(id)];
+        found.extend(named.into_iter().flatten());
+        if named == [None, None] {
+            removed.insert(whole);
+        }
+    }
+    let added: Vec<String> =
+        known.iter().filter(|name| !found.contains(*name)).map(|name| (*name).to_owned()).collect();
+    let removed: Vec<String> = removed.into_iter().collect();
+    let badge = Badge::of(theirs.len(), known.len(), removed.len(), added.len());
+    Compatibility { badge, added, removed }
+}
+
+/// A framework and one of its names.
+type Name<'a> = (&'a str, &'a str);
+
+/// What a database has, to be compared with many archives.
+pub struct Applied<'a>(HashSet<Name<'a>>);
+
+impl<'a> Applied<'a> {
+    /// Of what its tables say.
+    pub fn new(database: &'a [Migrations]) -> Self {
+        Self(set(database))
+    }
+
+    /// The badge, and how many are added and removed, as [`compare`] has it.
+    pub fn count(&self, archive: &[Migrations]) -> (Badge, usize, usize) {
+        let theirs = set(archive);
+        let removed = theirs.iter().filter(|name| !self.0.contains(*name)).count();
+        let added = self.0.len() - (theirs.len() - removed);
+        (Badge::of(theirs.len(), self.0.len(), removed, added), added, removed)
+    }
+}
+
+fn set(migrations: &[Migrations]) -> HashSet<Name<'_>> {
+    let mut names = HashSet::new();
+    for one in migrations {
+        names.extend(one.ids.iter().map(|id| (one.framework.as_str(), id.as_str())));
+    }
+    names
+}
+
+fn spelled(framework: &str, id: &str) -> String {
+    format!("{framework}: {id}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn django(ids: &[&str]) -> Vec<Migrations> {
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
@@ -83,5 +151,39 @@ mod tests {
         assert_eq!(found(&[], &["a"]), (Badge::Unknown, 1, 0));
         assert_eq!(found(&["a"], &[]), (Badge::Unknown, 0, 1));
         assert_eq!(compare(&[], &[]).badge, Badge::Unknown);
+    }
+
+    #[test]
+    fn known_migrations_are_named_with_or_without_their_framework() {
+        let found = |known: &[&str]| {
+            let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+            let found = compare_known(&django(&["a.1", "b.1"]), &known);
+            (found.badge, found.added, found.removed)
+        };
+        let texts = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let same = (Badge::Compatible, vec![], vec![]);
+        assert_eq!(found(&["a.1", "b.1"]), same);
+        assert_eq!(found(&["django: a.1", "b.1", "b.1", "django: b.1"]), same);
+        let older = (Badge::Older, texts(&["b.2"]), vec![]);
+        assert_eq!(found(&["b.2", "b.1", "a.1"]), older);
+        let other = (Badge::Incompatible, texts(&["rails: a.1"]), texts(&["django: a.1"]));
+        assert_eq!(found(&["rails: a.1", "b.1"]), other);
+        assert_eq!(found(&[]).0, Badge::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn counting_says_what_comparing_says(
+            archive in proptest::collection::vec("[a-d]{1,2}", 0..9),
+            database in proptest::collection::vec("[a-d]{1,2}", 0..9),
+        ) {
+            let sets = |ids: &[String]| django(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+            let (archive, database) = (sets(&archive), sets(&database));
+            let whole = compare(&archive, &database);
+            let counted = Applied::new(&database).count(&archive);
+            prop_assert_eq!(counted, (whole.badge, whole.added.len(), whole.removed.len()));
+            let bare = compare_known(&archive, &database[0].ids);
+            prop_assert_eq!((bare.badge, bare.removed), (whole.badge, whole.removed));
+        }
     }
 }

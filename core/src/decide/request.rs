@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backup_options::Defaults;
+use super::compatibility::Compare;
 use super::format::{Compression, Format};
 use super::manifest::Application;
 use super::verify_level::Level;
@@ -64,6 +65,8 @@ pub enum Task {
     Rollback(Rollback),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
+    /// `backup_compatibility()` of a backup of another database; leaves no row.
+    Compare(Compare),
 }
 
 /// A backup to make.
@@ -286,7 +289,7 @@ impl Task {
             Task::Verify(_) => "verify",
             Task::Delete(_) | Task::Prune(_) => "prune",
             Task::Restore(_) | Task::Rollback(_) => "restore",
-            Task::Check(_) | Task::RestoreCheck(_) => "check",
+            Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) => "check",
         }
     }
 
@@ -302,7 +305,8 @@ impl Task {
             | Task::Delete(_)
             | Task::Prune(_)
             | Task::RestoreCheck(_)
-            | Task::Check(_) => None,
+            | Task::Check(_)
+            | Task::Compare(_) => None,
         }
     }
 
@@ -317,7 +321,8 @@ impl Task {
             | Task::Restore(_)
             | Task::RestoreCheck(_)
             | Task::Rollback(_)
-            | Task::Check(_) => None,
+            | Task::Check(_)
+            | Task::Compare(_) => None,
         }
     }
 }

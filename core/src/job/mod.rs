@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod backup;
 pub mod check;
+pub mod compare;
 pub mod contents;
 pub mod context;
 pub mod decode;
@@ -102,5 +103,6 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Verify(verify) => verify::run(context, &request.home, verify).await,
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,
         Task::Check(check) => check::run(context, &request.home, check).await,
+        Task::Compare(asked) => compare::run(context, &request.home, asked).await,
     }
 }

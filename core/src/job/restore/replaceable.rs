@@ -147,7 +147,9 @@ async fn compatibility(
     let word = badge.as_str();
     Ok(match badge {
         Badge::Compatible => ReportRow::ok("migrations", format!("{word}: the same set")),
-        Badge::Unknown => ReportRow::ok("migrations", format!("{word}: nothing to compare")),
+        Badge::Unknown | Badge::Broken => {
+            ReportRow::ok("migrations", format!("{word}: nothing to compare"))
+        }
         Badge::Older => ReportRow::new(
             "migrations",
             "warning",
