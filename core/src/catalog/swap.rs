@@ -23,6 +23,16 @@ SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
                   AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
                   AND l.mode = 'AccessExclusiveLock' AND l.granted)";
 
+/// Who is in the database `$1` beside this session, at most five: what they are, and their process.
+pub const HOLDERS: &str = "
+SELECT pg_catalog.concat(backend_type, ' ', pid)
+  FROM pg_catalog.pg_stat_activity
+ WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()
+UNION ALL
+SELECT pg_catalog.concat('prepared transaction ', pg_catalog.quote_literal(gid))
+  FROM pg_catalog.pg_prepared_xacts WHERE database = $1
+ LIMIT 5";
+
 /// The live database steps aside as `kept`, which is closed, and `staging` takes its name; `open` is
 /// the statement that lets clients into it.
 pub fn rename_both(live: &str, staging: &str, kept: &str, open: Option<&str>) -> String {

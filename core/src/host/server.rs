@@ -43,6 +43,21 @@ impl Server {
         database: &str,
         application: &str,
     ) -> Result<Server> {
+        match Self::connect_once(access, control, database, application).await {
+            // So ends a connection that has waited for a swap: the name is another database's now.
+            Err(failure) if failure.class == Class::UndefinedDatabase => {
+                Self::connect_once(access, control, database, application).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn connect_once(
+        access: &Access,
+        control: &dyn Control,
+        database: &str,
+        application: &str,
+    ) -> Result<Server> {
         let mut config = Config::new();
         config
             .host(&access.host)

@@ -77,11 +77,9 @@ async fn again(
 }
 
 fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> Failure {
-    match untold.class {
-        // The home database or the extension is gone, and the row with it.
-        Class::UndefinedDatabase | Class::UndefinedObject => {}
-        _ => context.control.unrecorded(),
-    }
+    // The row may be gone with its database or the extension, or be in another database by now,
+    // which has taken the place of the one that it was in: the launcher looks.
+    context.control.unrecorded();
     let detail = format!("{} The history was not told: {}.", failure.detail, untold.message);
     Failure { detail: detail.trim_start().to_owned(), ..failure }
 }

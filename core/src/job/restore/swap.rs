@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
 use super::{Work, timescale};
-use crate::catalog::swap::{END_SESSIONS, TAKEN_NAMES, rename_both};
+use crate::catalog::swap::{END_SESSIONS, HOLDERS, TAKEN_NAMES, rename_both};
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
 use crate::decide::restore::database::open;
@@ -91,9 +91,26 @@ async fn attempts(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) 
         left -= 1;
         match renamed(context, names, open, held).await {
             Err(failure) if failure.class == Class::InUse && left > 0 => {}
-            ended => return ended.map_err(|failure| unswapped(names.live, failure)),
+            Ok(()) => return Ok(()),
+            Err(failure) => {
+                let holders = holders(context, names.live).await;
+                return Err(unswapped(names.live, failure, &holders));
+            }
         }
     }
+}
+
+/// Who is in the live database that could not be renamed.
+async fn holders(context: &Context<'_>, live: &str) -> String {
+    let control = last_words(context.control, SWAP_TIME);
+    let context = &Context { control: &control, ..*context };
+    let asked = async {
+        let server = session_elsewhere(context, &[live]).await?;
+        server.rows(&control, HOLDERS, &[&live]).await
+    };
+    // It is only to explain another failure.
+    let rows = asked.await.unwrap_or_default();
+    rows.iter().map(|row| row.get(0)).collect::<Vec<String>>().join(", ")
 }
 
 async fn renamed(
@@ -143,14 +160,18 @@ async fn end_sessions(
     }
 }
 
-fn unswapped(live: &str, failure: Failure) -> Failure {
-    let detail = format!("Database \"{live}\" is as it was. {}", failure.detail);
-    let hint = match failure.class {
-        Class::InUse => {
+fn unswapped(live: &str, failure: Failure, holders: &str) -> Failure {
+    let in_use = failure.class == Class::InUse;
+    let mut detail = format!("Database \"{live}\" is as it was. {}", failure.detail);
+    if in_use && !holders.is_empty() {
+        detail = format!("{} In it now: {holders}.", detail.trim_end());
+    }
+    let hint = match in_use {
+        true => {
             "A session in it cannot be ended: see pg_stat_activity and pg_prepared_xacts. End it, \
              and call it again."
         }
-        _ => failure.hint.as_str(),
+        false => failure.hint.as_str(),
     };
     Failure::new(failure.class, failure.message.clone()).detail(detail.trim_end()).hint(hint)
 }
