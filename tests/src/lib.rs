@@ -23,6 +23,7 @@ mod process;
 mod replace;
 mod schedule;
 mod server;
+mod shop;
 mod standby;
 mod template;
 mod timescale;
@@ -40,6 +41,7 @@ pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
 pub use replace::{NEW, OLD, crash_at};
-pub use schedule::ScheduleRun;
+pub use schedule::{ScheduleRun, seconds_until};
+pub use shop::into_schema;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};

@@ -55,9 +55,14 @@ impl Cluster {
              CREATE INDEX ON filler (m)"
         );
         self.sql("app", &make);
-        let id = self.value("postgres", "SELECT backup_create(database => 'app')");
+        let id = self.back_up_app("");
         self.make_new();
         id
+    }
+
+    /// The id of a new backup of `app`, with more arguments of `backup_create()` if there are any.
+    pub fn back_up_app(&self, options: &str) -> String {
+        self.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
     }
 
     /// Makes what `app` says new again.

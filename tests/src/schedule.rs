@@ -28,6 +28,15 @@ pub struct ScheduleRun {
     pub hint: String,
 }
 
+/// Seconds from now until a time that `date` can read, without a server to ask.
+pub fn seconds_until(time: &str) -> i64 {
+    let mut date = std::process::Command::new("date");
+    let said = date.args(["-d", time, "+%s"]).output().expect("date runs").stdout;
+    let then: i64 = String::from_utf8_lossy(&said).trim().parse().expect("a number");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    then - now.expect("after 1970").as_secs().cast_signed()
+}
+
 impl Faults {
     /// Sets the clock of pg_backup: a literal of timestamptz, for example
     /// `2027-03-14 01:59:59 America/New_York`. From then on it runs as any clock.

@@ -3,25 +3,6 @@
 
 use pg_backup_tests::{Cluster, assert_same_text};
 
-/// Names of the databases that are there beside those of the cluster.
-fn databases(cluster: &Cluster) -> String {
-    let sql = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database \
-               WHERE datname NOT IN ('postgres', 'template0', 'template1')";
-    cluster.value("postgres", sql)
-}
-
-/// The last restore in the history: status and error.
-fn last_restore(cluster: &Cluster) -> String {
-    let sql = "SELECT concat_ws(': ', status, error) FROM backup_history \
-               WHERE kind = 'restore' LIMIT 1";
-    cluster.value("postgres", sql)
-}
-
-/// A backup of `app`; gives its id.
-fn backed_up(cluster: &Cluster, options: &str) -> String {
-    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
-}
-
 /// Owner, privileges, comment, limits and settings of a database, without its name.
 fn properties(cluster: &Cluster, database: &str) -> String {
     let sql = format!(
@@ -69,14 +50,14 @@ fn every_format_restores_to_the_same_database_with_the_same_properties() {
     .into_iter()
     .enumerate()
     {
-        let id = backed_up(&cluster, options);
+        let id = cluster.back_up_app(options);
         let target = format!("copy_{number}");
         let what = format!("{options}{how}");
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => '{target}'{how})"));
         assert_same_text(&cluster.schema_of(&target), &schema, &what);
         assert_eq!(cluster.fingerprint(&target), content, "{what}");
         assert_eq!(properties(&cluster, &target), wanted, "{what}");
-        assert_eq!(last_restore(&cluster), "succeeded", "{what}");
+        assert_eq!(cluster.last_restore("postgres"), "manual succeeded", "{what}");
         cluster.sql("postgres", &format!("DROP DATABASE {target}"));
     }
     assert_eq!(cluster.fingerprint("app"), content);
@@ -87,12 +68,12 @@ fn every_format_restores_to_the_same_database_with_the_same_properties() {
 fn a_database_restores_on_another_server_and_a_missing_role_is_said_before() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     let (schema, content) = (cluster.schema_of("app"), cluster.fingerprint("app"));
     cluster.sql("postgres", "DROP DATABASE app");
     cluster.sql("postgres", &format!("CALL backup_restore({id})"));
     let target = format!("app_restored_{id}");
-    assert_eq!(databases(&cluster), target);
+    assert_eq!(cluster.databases(), target);
     assert_same_text(&cluster.schema_of(&target), &schema, "default name");
     assert_eq!(cluster.fingerprint(&target), content);
     cluster.sql("postgres", &format!("DROP DATABASE {target}; "));
@@ -105,7 +86,7 @@ fn a_database_restores_on_another_server_and_a_missing_role_is_said_before() {
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert_eq!(error.sqlstate, "55000");
     assert!(error.detail.contains("owner_role") && error.hint.contains("globals.sql"), "{error}");
-    assert_eq!(databases(&cluster), "");
+    assert_eq!(cluster.databases(), "");
 }
 
 #[test]
@@ -133,14 +114,14 @@ fn hostile_and_long_names_are_only_names() {
     let id = cluster.value("postgres", &sql);
     cluster.sql("postgres", &format!("CALL backup_restore({id})"));
     let ending = format!("_restored_{id}");
-    assert!(databases(&cluster).split(' ').any(|name| name.len() == 63 && name.ends_with(&ending)));
+    assert!(cluster.databases().split(' ').any(|name| name.len() == 63 && name.ends_with(&ending)));
 }
 
 #[test]
 fn what_exists_is_never_touched() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     cluster.sql("app", "CREATE TABLE later (i int)");
     let content = cluster.fingerprint("app");
     let error = cluster.error("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
@@ -148,7 +129,8 @@ fn what_exists_is_never_touched() {
     assert!(error.detail.contains("database \"app\" exists"), "{error}");
     assert!(error.hint.contains("never overwritten"), "{error}");
     assert_eq!(cluster.fingerprint("app"), content);
-    assert_eq!(last_restore(&cluster), format!("failed: backup {id} cannot be restored now"));
+    let wanted = format!("manual failed: backup {id} cannot be restored now");
+    assert_eq!(cluster.last_restore("postgres"), wanted);
 }
 
 #[test]
@@ -171,7 +153,7 @@ fn wrong_arguments_and_roles_are_refused() {
     let call = format!("CALL backup_restore({id})");
     let error = cluster.connect_as("postgres", "o").batch_execute(&call).unwrap_err();
     assert_eq!(pg_backup_tests::sqlstate(&error), "42501");
-    assert_eq!(databases(&cluster), "");
+    assert_eq!(cluster.databases(), "");
 }
 
 #[test]
@@ -189,14 +171,14 @@ fn a_damaged_archive_is_refused_before_anything_is_made() {
     std::fs::remove_file(&path).unwrap();
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert!(error.detail.contains("is missing"), "{error}");
-    assert_eq!(databases(&cluster), "");
+    assert_eq!(cluster.databases(), "");
 }
 
 #[test]
 fn the_plan_names_every_step_and_touches_nothing() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     let plan = cluster.value(
         "postgres",
         &format!("SELECT string_agg(action || ': ' || command, E'\\n' ORDER BY step) FROM backup_restore_plan({id}, target => 'co\"py')"),
@@ -211,7 +193,7 @@ fn the_plan_names_every_step_and_touches_nothing() {
     ] {
         assert!(plan.contains(part), "{part}\n{plan}");
     }
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
     let runs = "SELECT count(*) FROM backup_history WHERE kind = 'restore'";
     assert_eq!(cluster.value("postgres", runs), "0");
 }
@@ -221,7 +203,7 @@ fn a_verification_restores_into_a_scratch_database_that_goes_again() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
     for options in ["", ", jobs => 2"] {
-        let id = backed_up(&cluster, options);
+        let id = cluster.back_up_app(options);
         let verify = format!(
             "SELECT bool_and(ok) || ' ' || max(detail) FILTER (WHERE subject = 'restore') \
              FROM backup_verify({id}, 'restore')"
@@ -231,7 +213,7 @@ fn a_verification_restores_into_a_scratch_database_that_goes_again() {
         let level = "SELECT verify_level FROM backup_history WHERE kind = 'backup' LIMIT 1";
         assert_eq!(cluster.value("postgres", level), "restore");
     }
-    let id = backed_up(&cluster, ", format => 'plain'");
+    let id = cluster.back_up_app(", format => 'plain'");
     let error = cluster.error("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
     assert!(error.detail.contains("plain dump"), "{error}");
     let sql = "CALL backup_schedule('s', '0 3 29 2 *', timezone => 'UTC', database => 'app', \
@@ -241,7 +223,7 @@ fn a_verification_restores_into_a_scratch_database_that_goes_again() {
     let verified = "SELECT concat_ws(' ', kind, status, schedule) FROM backup_history \
                     WHERE kind = 'verify' LIMIT 1";
     assert_eq!(cluster.value("postgres", verified), "verify succeeded s");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
     cluster.assert_clean();
 }
 
@@ -249,7 +231,7 @@ fn a_verification_restores_into_a_scratch_database_that_goes_again() {
 fn a_restored_database_that_does_not_fulfil_an_assertion_fails_its_verification() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     let verify = format!("SELECT backup_verify({id}, 'restore')");
     let hook = |sql: &str| format!("CALL backup_hook('assert', 'rows', $$ {sql} $$)");
     cluster.sql("postgres", &hook("SELECT count(*) > 0 FROM pg_catalog.pg_class"));
@@ -270,5 +252,5 @@ fn a_restored_database_that_does_not_fulfil_an_assertion_fails_its_verification(
     // The archive is whole: what is in it is another matter.
     let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
     assert_eq!(cluster.value("postgres", &state), "available");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
 }

@@ -2,16 +2,11 @@
 
 use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, OLD, crash_at, wait_until};
 
-/// A backup of `app`; gives its id.
-fn backed_up(cluster: &Cluster, options: &str) -> String {
-    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
-}
-
 #[test]
 fn a_restore_that_fails_leaves_no_database() {
     let cluster = Cluster::start();
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     // Dies when it has written the rows.
     cluster.use_tool(
         "pg_restore",
@@ -41,7 +36,7 @@ fn a_restore_is_seen_and_can_be_cancelled() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     faults.plant("after_data");
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     faults.wait("after_data");
@@ -62,7 +57,7 @@ fn nothing_stays_of(point: &str) {
     let faults = Faults::default();
     let mut cluster = faults.cluster(&[]);
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     let content = cluster.fingerprint("app");
     faults.plant(point);
     let call = cluster.call("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
@@ -126,7 +121,7 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
     let faults = Faults::default();
     let mut cluster = faults.cluster(&[]);
     cluster.make_everything("app");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     faults.plant("after_data");
     let call = cluster.call("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
     let runner = faults.wait("after_data");
@@ -148,7 +143,7 @@ fn schedules_in_a_database_begin_when_its_restore_is_complete_and_not_before() {
     cluster.make_everything("app");
     cluster.sql("app", "CREATE EXTENSION pg_backup");
     cluster.schedule("app", "'s', 'hourly', 'UTC'");
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     cluster.sql("postgres", "DROP DATABASE app WITH (FORCE)");
     // In the copy it is due at once.
     faults.set_time(&cluster, "2027-01-10 04:30:00+00");

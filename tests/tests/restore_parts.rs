@@ -54,10 +54,6 @@ fn shop() -> Cluster {
     cluster
 }
 
-fn backed_up(cluster: &Cluster, options: &str) -> String {
-    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
-}
-
 /// Relations of the users with the rows that each has of its own.
 fn relations(cluster: &Cluster, database: &str) -> String {
     let sql = "SELECT string_agg(c.relname || ' ' || CASE WHEN c.relkind IN ('r', 'm') THEN \
@@ -80,7 +76,7 @@ fn warnings(cluster: &Cluster) -> String {
 fn chosen_tables_come_with_what_they_need_and_nothing_else() {
     let cluster = shop();
     for (how, jobs) in [("", ""), ("", ", jobs => 2"), (", jobs => 2", ", jobs => 2")] {
-        let id = backed_up(&cluster, how);
+        let id = cluster.back_up_app(how);
         let call = |what: &str| {
             let sql = format!("CALL backup_restore({id}, target => 'part', {what}{jobs})");
             cluster.sql("postgres", &sql);
@@ -117,7 +113,7 @@ fn chosen_tables_come_with_what_they_need_and_nothing_else() {
 #[test]
 fn partitions_children_and_hostile_names_come_as_they_are_chosen() {
     let cluster = shop();
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     for (what, wanted) in [
         ("tables => ARRAY['events']", "events p, events_20 30, events_21 30"),
         ("tables => ARRAY['events_21']", "events_21 30"),
@@ -148,7 +144,7 @@ fn partitions_children_and_hostile_names_come_as_they_are_chosen() {
 #[test]
 fn a_pattern_that_matches_nothing_is_named_before_anything_is_made() {
     let cluster = shop();
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     let call =
         format!("CALL backup_restore({id}, target => 'part', tables => ARRAY['orders', 'ordesr'])");
     let error = cluster.error("postgres", &call);
@@ -160,7 +156,7 @@ fn a_pattern_that_matches_nothing_is_named_before_anything_is_made() {
     let call = format!("CALL backup_restore({id}, target => 'part', tables => ARRAY['a.b.c'])");
     let error = cluster.connect("postgres").batch_execute(&call).unwrap_err();
     assert_eq!(sqlstate(&error), "22023");
-    let plain = backed_up(&cluster, ", format => 'plain'");
+    let plain = cluster.back_up_app(", format => 'plain'");
     let call = format!("CALL backup_restore({plain}, tables => ARRAY['orders'], trusted => true)");
     let error = cluster.error("postgres", &call);
     assert!(error.detail.contains("plain dump"), "{error}");

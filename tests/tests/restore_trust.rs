@@ -2,18 +2,6 @@
 
 use pg_backup_tests::Cluster;
 
-/// Names of the databases that are there beside those of the cluster.
-fn databases(cluster: &Cluster) -> String {
-    let sql = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database \
-               WHERE datname NOT IN ('postgres', 'template0', 'template1')";
-    cluster.value("postgres", sql)
-}
-
-/// A backup of `app`; gives its id.
-fn backed_up(cluster: &Cluster, options: &str) -> String {
-    cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"))
-}
-
 /// A low-privileged owner's functions, which would note down whose rights they get.
 const TROJANS: &str = "
 CREATE ROLE mallory;
@@ -68,7 +56,7 @@ fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
     cluster.psql("postgres", "CREATE DATABASE app");
     cluster.psql("app", TROJANS);
     for options in ["", ", jobs => 2"] {
-        let id = backed_up(&cluster, options);
+        let id = cluster.back_up_app(options);
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{options})"));
         let rows = "SELECT (SELECT count(*) FROM checked) + (SELECT count(*) FROM typed) \
                     + (SELECT count(*) FROM made) + (SELECT count(*) FROM parted) \
@@ -96,7 +84,7 @@ fn a_cast_behind_a_foreign_key_runs_as_its_owner() {
          CREATE CAST (word AS int) WITH FUNCTION as_int(word) AS IMPLICIT;
          CREATE TABLE words (w word REFERENCES numbers); INSERT INTO words VALUES ('one');",
     );
-    let id = backed_up(&cluster, "");
+    let id = cluster.back_up_app("");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     assert_eq!(cluster.value("copy", "SELECT w FROM words"), "one");
     cluster.sql("postgres", "DROP DATABASE copy");
@@ -104,7 +92,7 @@ fn a_cast_behind_a_foreign_key_runs_as_its_owner() {
     let trusted = format!("CALL backup_restore({id}, trusted => true)");
     let error = cluster.error("postgres", &trusted);
     assert!(error.detail.contains("bitten as postgres"), "{error}");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
 }
 
 /// A domain of mallory, whose check is evaluated when a partition gets its bound.
@@ -121,7 +109,7 @@ fn infested(cluster: &Cluster, sql: &str) -> String {
     cluster.psql("postgres", "CREATE DATABASE app; CREATE ROLE mallory");
     let sql = format!("GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; {sql}");
     cluster.psql("app", &sql);
-    backed_up(cluster, "")
+    cluster.back_up_app("")
 }
 
 #[test]
@@ -131,7 +119,7 @@ fn functions_of_the_server_that_run_sql_are_not_called_as_superuser() {
     let id = infested(&cluster, &bound(check));
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert!(error.detail.contains("runs SQL or reaches files"), "{error}");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, trusted => true)"));
 }
 
@@ -148,7 +136,7 @@ fn a_security_definer_function_leaves_nothing_for_later() {
     let id = infested(&cluster, &format!("{hold} {}", bound("public.hold()")));
     let error = cluster.error("postgres", &format!("CALL backup_restore({id})"));
     assert!(error.detail.contains("within security-restricted operation"), "{error}");
-    assert_eq!(databases(&cluster), "app");
+    assert_eq!(cluster.databases(), "app");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Schedules while things break: the launcher, a runner, the server, its connections, its locks.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, signal, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, seconds_until, signal, wait_until};
 use std::time::Duration;
 
 const NIGHTLY: &str = "'s', '0 3 * * *', 'UTC'";
@@ -21,15 +21,6 @@ fn due(faults: &Faults, cluster: &Cluster) {
 fn launcher(cluster: &Cluster) -> i32 {
     let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_backup launcher'";
     cluster.value("postgres", sql).parse().expect("there is one")
-}
-
-/// From now, without a server to ask.
-fn seconds_until(time: &str) -> i64 {
-    let mut date = std::process::Command::new("date");
-    let said = date.args(["-d", time, "+%s"]).output().expect("date runs").stdout;
-    let then: i64 = String::from_utf8_lossy(&said).trim().parse().expect("a number");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    then - now.expect("after 1970").as_secs().cast_signed()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! When a schedule runs beside its due times: at the start of the server, to make up for what was
 //! missed, again after a failure that passes, and by hand.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, Mode};
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, seconds_until};
 use postgres::NoTls;
 
 /// A cluster whose clock shows `time`.
@@ -40,15 +40,6 @@ fn a_schedule_runs_at_the_start_of_the_server_and_at_nothing_less() {
     let runs_now = cluster.runs_of("postgres", "s");
     assert_eq!((runs[1].origin.as_str(), runs_now.len()), ("start", 2), "{runs_now:?}");
     assert_eq!(cluster.runs_of("postgres", "off").len(), 0);
-}
-
-/// From now, without a server to ask.
-fn seconds_until(time: &str) -> i64 {
-    let mut date = std::process::Command::new("date");
-    let said = date.args(["-d", time, "+%s"]).output().expect("date runs").stdout;
-    let then: i64 = String::from_utf8_lossy(&said).trim().parse().expect("a number");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    then - now.expect("after 1970").as_secs().cast_signed()
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! `backup_restore(…, into_schema => …)` that is cancelled or dies: all is there, or nothing.
+
+use pg_backup_tests::{Faults, LIMIT, into_schema, wait_until};
+
+#[test]
+fn a_cancel_in_the_middle_leaves_nothing() {
+    for point in ["after_data", "gathered", "poured_pre_data", "poured_data"] {
+        let faults = Faults::default();
+        let cluster = faults.cluster(&[]);
+        let id = cluster.make_shop();
+        let schema = cluster.schema_of("app");
+        faults.plant(point);
+        let running = cluster.call("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+        faults.wait(point);
+        running.cancel();
+        faults.lift(point);
+        assert_eq!(running.error().sqlstate, "57014", "{point}");
+        wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+        let ended = cluster.last_restore("postgres");
+        assert!(ended.starts_with("manual cancelled"), "{point} {ended}");
+        cluster.assert_untouched_shop(&schema);
+        cluster.sql("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+        cluster.assert_clean();
+    }
+}
+
+#[test]
+fn a_cancel_just_before_the_commit_leaves_all_or_nothing() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = cluster.make_shop();
+    let schema = cluster.schema_of("app");
+    faults.plant("poured_post_data");
+    let running = cluster.call("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+    faults.wait("poured_post_data");
+    running.cancel();
+    faults.lift("poured_post_data");
+    assert_eq!(running.error().sqlstate, "57014");
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    if cluster.last_restore("postgres") == "manual succeeded" {
+        // The word came when the tables were there already.
+        assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+        cluster.sql("app", "DROP SCHEMA saved CASCADE");
+    }
+    cluster.assert_untouched_shop(&schema);
+}
+
+#[test]
+fn a_kill_in_the_middle_leaves_nothing() {
+    for point in ["gathered", "poured_data", "poured_post_data"] {
+        let faults = Faults::default();
+        let mut cluster = faults.cluster(&[]);
+        let id = cluster.make_shop();
+        let schema = cluster.schema_of("app");
+        faults.plant(point);
+        let running = cluster.call("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+        let runner = faults.wait(point);
+        cluster.kill_with_runner(runner);
+        faults.lift(point);
+        running.error();
+        cluster.start_again();
+        cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
+        cluster.assert_untouched_shop(&schema);
+        cluster.sql("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+        assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+    }
+}
+
+#[test]
+fn a_cancel_that_comes_after_the_commit_is_too_late() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = cluster.make_shop();
+    // Has done its work, and does not end.
+    let gate = cluster.make_dir("gate").join("gate");
+    std::fs::write(&gate, "").unwrap();
+    let script = format!(
+        "#!/bin/bash\n\"$REAL\" \"$@\"\nwhile [ -e '{}' ]; do read -t 0.02 <> <(:); done",
+        gate.display()
+    );
+    cluster.use_tool("psql", &script);
+    let running = cluster.call("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
+    let there = "SELECT count(*) FROM pg_namespace WHERE nspname = 'saved'";
+    wait_until("the commit", LIMIT, || cluster.value("app", there) == "1");
+    running.cancel();
+    assert_eq!(running.error().sqlstate, "57014");
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    assert_eq!(cluster.last_restore("postgres"), "manual succeeded");
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+    let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE '%restoring%'";
+    assert_eq!(cluster.value("postgres", databases), "0");
+}
