@@ -1,7 +1,7 @@
 //! Encodings, locales, limits and flags of databases come back: in a new database, in the place of
 //! the live one, and after the swap back.
 
-use pg_backup_tests::Cluster;
+use pg_backup_tests::{Cluster, NEW};
 
 /// What a database can be made with, and text that fits into it.
 const KINDS: [(&str, &str); 5] = [
@@ -66,4 +66,30 @@ fn a_live_database_with_limits_is_replaced_and_gets_those_of_the_archive() {
                     WHERE datname = 'app'";
         assert_eq!(cluster.value("postgres", open), "-1", "{spoil}");
     }
+}
+
+#[test]
+fn a_security_label_whose_provider_is_not_loaded_is_a_warning_and_the_restore_goes_on() {
+    let cluster = Cluster::start();
+    let id = {
+        cluster.make_aged();
+        // No provider comes with the server: the row that one would have made.
+        let label = "INSERT INTO pg_shseclabel SELECT oid, 'pg_database'::regclass, 'some\"one', \
+                     'it''s: secret' FROM pg_database WHERE datname = 'app'";
+        cluster.sql("postgres", label);
+        cluster.back_up_app("")
+    };
+    let plan = format!(
+        "SELECT command FROM backup_restore_plan({id}, target => 'copy') \
+         WHERE action LIKE 'label the database%'"
+    );
+    let wanted = "SECURITY LABEL FOR \"some\"\"one\" ON DATABASE \"copy\" IS 'it''s: secret'";
+    assert_eq!(cluster.value("postgres", &plan), wanted);
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+    let warnings = "SELECT array_to_string(warnings, ';') FROM backup_history \
+                    WHERE kind = 'restore' ORDER BY id DESC LIMIT 1";
+    let warned = cluster.value("postgres", warnings);
+    assert!(warned.starts_with("a security label was not set: "), "{warned}");
+    assert!(warned.contains("\"some\"one\" is not loaded"), "{warned}");
+    assert_eq!(cluster.age("copy"), NEW);
 }

@@ -39,6 +39,17 @@ pub fn properties(target: &str, database: &Database) -> Vec<String> {
     statements
 }
 
+/// The statements that give a database its security labels: each of them can fail alone, where the
+/// provider is not loaded or does not take it.
+pub fn labels(target: &str, database: &Database) -> Vec<String> {
+    let labels = database.security_labels.iter().filter_map(|label| label.split_once(": "));
+    let statement = |(provider, label): (&str, &str)| {
+        let (provider, name) = (ident(provider), ident(target));
+        format!("SECURITY LABEL FOR {provider} ON DATABASE {name} IS {}", literal(label))
+    };
+    labels.map(statement).collect()
+}
+
 /// What comes last: from here on clients may connect.
 pub fn open(target: &str, database: &Database) -> String {
     format!(
@@ -165,6 +176,16 @@ mod tests {
             assert_eq!(set("\"d\"", &given).as_deref(), Some(wanted));
         }
         assert_eq!(set("\"d\"", &setting(None, "timescaledb.restoring=on")), None);
+    }
+
+    #[test]
+    fn labels_keep_whatever_they_hold() {
+        let security_labels = vec!["an\"on: it's: top".to_owned(), "none".to_owned()];
+        let labelled = Database { security_labels, ..database() };
+        assert_eq!(
+            labels("d", &labelled),
+            ["SECURITY LABEL FOR \"an\"\"on\" ON DATABASE \"d\" IS 'it''s: top'"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::database::{create, open, properties};
+use super::database::{create, labels, open, properties};
 use super::part_steps;
 use super::plan::{Load, Section, pg_restore, psql};
 use super::timescale::{ListPaths, keeps_jobs, parts, recorded};
@@ -63,6 +63,9 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
     if timescale.is_some() && keeps_jobs(manifest, restore) {
         let command = "SELECT alter_job(…, scheduled => true, next_start => …)".to_owned();
         steps.push(step("give TimescaleDB's jobs their schedules back", command));
+    }
+    for command in labels(&restore.target, database) {
+        steps.push(step("label the database, if the provider is loaded", command));
     }
     for command in properties(&restore.target, database) {
         steps.push(step("set what the database was", command));

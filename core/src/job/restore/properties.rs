@@ -1,16 +1,17 @@
-//! Owner, privileges, comment, settings and limits of the new database: pg_restore without
+//! Owner, privileges, comment, labels, settings and limits of the new database: pg_restore without
 //! `--create` sets none of them, and with it no other name.
 
 use super::Work;
 use crate::catalog::properties::{PRIVILEGES, Privilege, grant, revoke_all};
 use crate::catalog::transaction;
-use crate::decide::restore::database::{open, properties};
+use crate::decide::restore::database::{labels, open, properties};
 use crate::error::Result;
 
 /// Makes the database what the manifest says, in one transaction; and opens it to clients, unless
 /// it is swapped in: then that opens it.
 pub async fn apply(work: &Work<'_>) -> Result<()> {
     let database = &work.manifest.facts.database;
+    label(work).await?;
     let mut statements = properties(&work.restore.target, database);
     if let Some(acl) = &database.acl {
         statements.extend(privileges(work, acl).await?);
@@ -19,6 +20,26 @@ pub async fn apply(work: &Work<'_>) -> Result<()> {
         statements.push(open(&work.restore.target, database));
     }
     work.server.batch(work.context.control, &transaction(&statements)).await
+}
+
+/// Security labels, as far as their providers are here; of others the row tells.
+async fn label(work: &Work<'_>) -> Result<()> {
+    let mut warnings = Vec::new();
+    for statement in labels(&work.restore.target, &work.manifest.facts.database) {
+        let labelled = work.server.batch(work.context.control, &statement).await;
+        work.context.control.proceed()?;
+        match labelled {
+            Ok(()) => {}
+            Err(failure) if work.server.is_closed() => return Err(failure),
+            Err(failure) => {
+                warnings.push(format!("a security label was not set: {}", failure.message));
+            }
+        }
+    }
+    match warnings.as_slice() {
+        [] => Ok(()),
+        warnings => work.history.warn(work.id, warnings).await,
+    }
 }
 
 /// The statements that make the privileges what they were: all are taken away, then given by those
