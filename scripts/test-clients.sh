@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests of the README's programs need, where they are missing:
-# psycopg for Debian's python3, and pg for node. Silent and quick when they are there.
+# psycopg for Debian's python3, and pg for node; and the frameworks whose migrations are read:
+# Django and Drizzle. Silent and quick when they are there.
 #
 # In:  PG_BACKUP_TEST_DIR. Out: python3-psycopg; pg from Debian where node is Debian's own or not
-#      there yet, else, pinned by tests/clients/package-lock.json, below PG_BACKUP_TEST_DIR.
+#      there yet, else, pinned by tests/clients/package-lock.json, below PG_BACKUP_TEST_DIR. The frameworks,
+#      pinned by what lies in tests/clients/frameworks, below PG_BACKUP_TEST_DIR.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly clients=${PG_BACKUP_TEST_DIR:?}/clients
+readonly frameworks=$PG_BACKUP_TEST_DIR/frameworks
 # How long to wait for another apt or dpkg, in seconds.
 readonly APT_LOCK_TIMEOUT=120
 
@@ -42,9 +45,26 @@ install_node_pg() {
     fi
 }
 
+# Both are there, as they are pinned now.
+have_frameworks() { diff -rq "$root/tests/clients/frameworks" "$frameworks/pinned" >/dev/null 2>&1; }
+
+install_frameworks() {
+    echo "test-clients: installing Django and Drizzle into $frameworks"
+    command -v npm >/dev/null || apt_install npm
+    command -v pip3 >/dev/null || apt_install python3-pip
+    rm -rf "$frameworks"
+    mkdir -p "$frameworks/node"
+    pip3 install --quiet --no-deps --require-hashes --only-binary :all: --no-warn-script-location \
+        --target "$frameworks/python" -r "$root/tests/clients/frameworks/requirements.txt"
+    cp "$root"/tests/clients/frameworks/package*.json "$frameworks/node/"
+    npm ci --prefix "$frameworks/node" --silent --no-audit --no-fund --ignore-scripts
+    cp -r "$root/tests/clients/frameworks" "$frameworks/pinned"
+}
+
 have_psycopg || apt_install python3-psycopg
 have_node_pg || install_node_pg
 have_psycopg && have_node_pg || {
     echo 'test-clients: psycopg for /usr/bin/python3 and pg for /usr/bin/node are needed' >&2
     exit 1
 }
+have_frameworks || install_frameworks

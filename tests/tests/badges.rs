@@ -38,3 +38,106 @@ fn a_backup_is_compatible_then_older_then_incompatible() {
         "SELECT id, format, comment, age < '1 hour', file LIKE '%.zip' FROM backup_list LIMIT 1";
     assert_eq!(cluster.psql("postgres", newest), "2|custom|second|t|t");
 }
+
+#[test]
+fn what_the_code_knows_is_compared_instead_of_the_database() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", DJANGO);
+    cluster.sql("postgres", "SELECT backup_create()");
+    cluster.sql("postgres", "DELETE FROM django_migrations");
+    for (known, wanted) in [
+        ("'{auth.0001,shop.0001}'", "compatible|{}|{}"),
+        ("'{shop.0001,\"django: auth.0001\",shop.0001}'", "compatible|{}|{}"),
+        ("'{auth.0001,shop.0001,shop.0002}'", "older|{shop.0002}|{}"),
+        ("'{auth.0001}'", "incompatible|{}|{\"django: shop.0001\"}"),
+        ("'{}'", "unknown|{}|{\"django: auth.0001\",\"django: shop.0001\"}"),
+        ("NULL", "unknown|{}|{\"django: auth.0001\",\"django: shop.0001\"}"),
+    ] {
+        assert_eq!(
+            exact(&cluster, &format!("backup_compatibility(1, {known})")),
+            wanted,
+            "{known}"
+        );
+    }
+    let error = cluster.error("postgres", "SELECT backup_compatibility(1, '{a,NULL}')");
+    assert_eq!(error.sqlstate, "22023");
+    let error = cluster.error("postgres", "SELECT backup_compatibility(NULL)");
+    assert_eq!(error.sqlstate, "22023");
+    let error = cluster.error("postgres", "SELECT backup_compatibility(99)");
+    assert_eq!((error.sqlstate.as_str(), error.hint.contains("backup_list")), ("42704", true));
+}
+
+#[test]
+fn a_backup_of_another_database_is_compared_by_a_job() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    cluster.sql("app", DJANGO);
+    cluster.sql("postgres", "SELECT backup_create(database => 'app')");
+    assert_eq!(cluster.value("postgres", BADGES), "1 unknown");
+    let inspected = "SELECT backup_inspect(1) #>> '{compatibility,compatibility}'";
+    assert_eq!(cluster.value("postgres", inspected), "unknown");
+    assert_eq!(exact(&cluster, "backup_compatibility(1)"), "compatible|{}|{}");
+    cluster.sql("app", "UPDATE django_migrations SET name = '0009' WHERE app = 'shop'");
+    assert_eq!(
+        exact(&cluster, "backup_compatibility(1)"),
+        "incompatible|{\"django: shop.0009\"}|{\"django: shop.0001\"}"
+    );
+    cluster.sql("postgres", "ALTER DATABASE app SET pg_backup.migrations_table = 'ours'");
+    cluster.sql("app", "DROP TABLE django_migrations; CREATE TABLE ours AS SELECT 'v1' AS name");
+    assert_eq!(
+        exact(&cluster, "backup_compatibility(1)"),
+        "incompatible|{\"custom: v1\"}|{\"django: auth.0001\",\"django: shop.0001\"}"
+    );
+    cluster.sql(
+        "app",
+        "INSERT INTO ours SELECT 'migration number ' || i FROM generate_series(1, 900) i",
+    );
+    let cut = "SELECT compatibility, cardinality(removed), cardinality(added) BETWEEN 10 AND 100";
+    let cut = cluster.psql("postgres", &format!("{cut} FROM backup_compatibility(1)"));
+    assert_eq!(cut, "incompatible|2|t");
+    cluster.sql("postgres", "DROP DATABASE app");
+    assert_eq!(exact(&cluster, "backup_compatibility(1)"), "unknown||");
+    cluster.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_restored_is_broken_and_what_is_gone_is_not_listed() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", DJANGO);
+    for _ in 0..3 {
+        cluster.assert_next_backup_works();
+    }
+    cluster.error("postgres", "SELECT backup_create(tables => '{public.none_such}')");
+    cluster.sql("postgres", "CALL backup_delete(1)");
+    let file = cluster.value("postgres", "SELECT file FROM backup_list WHERE id = 3");
+    std::fs::write(cluster.backup_dir().join(file), "no zip").unwrap();
+    cluster.sql("postgres", "SELECT * FROM backup_verify(3, 'file')");
+    let listed = "SELECT string_agg(id || ' ' || compatibility, ', ') FROM backup_list";
+    assert_eq!(cluster.value("postgres", listed), "3 broken, 2 compatible");
+    assert_eq!(exact(&cluster, "backup_compatibility(3)"), "broken||");
+    assert_eq!(exact(&cluster, "backup_compatibility(1)"), "broken||");
+    cluster.sql("postgres", "DELETE FROM backup_manifests WHERE id = 2");
+    assert_eq!(cluster.value("postgres", listed), "3 broken, 2 broken");
+}
+
+#[test]
+fn a_viewer_sees_the_badges_and_nobody_else() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", DJANGO);
+    cluster.sql("postgres", "SELECT backup_create()");
+    cluster.sql(
+        "postgres",
+        "CREATE ROLE looker LOGIN; CREATE ROLE other LOGIN; CALL backup_grant('looker', 'viewer')",
+    );
+    let mut looker = cluster.connect_as("postgres", "looker");
+    let row = looker.query_one("SELECT compatibility FROM backup_list", &[]).unwrap();
+    assert_eq!(row.get::<_, String>(0), "compatible");
+    looker.query_one("SELECT * FROM backup_compatibility(1)", &[]).unwrap();
+    let mut other = cluster.connect_as("postgres", "other");
+    for sql in
+        ["TABLE backup_list", "SELECT backup_compatibility(1)", "SELECT backup_list_badges()"]
+    {
+        let error = other.batch_execute(sql).unwrap_err();
+        assert_eq!(pg_backup_tests::sqlstate(&error), "42501", "{sql}");
+    }
+}

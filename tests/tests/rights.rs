@@ -16,12 +16,14 @@ SELECT p.oid::regprocedure::text,
  WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
    AND p.prorettype <> 'trigger'::regtype ORDER BY 1";
 
-const VIEWER: [&str; 12] = [
+const VIEWER: [&str; 14] = [
     "backup_check()",
+    "backup_compatibility(bigint,text[])",
     "backup_contents(bigint)",
     "backup_find(text)",
     "backup_inspect(bigint)",
     "backup_latest(text,text)",
+    "backup_list_badges()",
     "backup_metrics()",
     "backup_next_run(text,text,timestamp with time zone,timestamp with time zone)",
     "backup_next_runs(text,text,integer,timestamp with time zone)",
@@ -43,8 +45,9 @@ const OPERATOR: [&str; 11] = [
     "backup_verify",
     "backup_wait",
 ];
-const RELATIONS: [&str; 7] = [
+const RELATIONS: [&str; 8] = [
     "backup_history",
+    "backup_list",
     "backup_manifest",
     "backup_progress",
     "backup_schedules",

@@ -68,9 +68,9 @@ pub const FRAMEWORKS: &[Framework] = &[
         table: "databasechangelog",
         columns: &["dateexecuted"],
         without: &[],
-        read: &["orderexecuted", "filename", "id", "author"],
+        read: &["orderexecuted", "filename", "id", "author", "exectype"],
         order: "orderexecuted",
-        judge: |c| joined(&[c.get("filename"), c.get("id"), c.get("author")], "::"),
+        judge: liquibase,
     },
     Framework {
         name: "sqlx",
@@ -112,6 +112,14 @@ fn flyway(c: &Cells<'_>) -> Mark {
     match (applied_if(c.flag("success"), name), c.get("type")) {
         (Mark::Applied(name), Some(kind)) if kind.starts_with("UNDO") => Mark::Undone(name),
         (mark, _) => mark,
+    }
+}
+
+/// What has failed, where its author said that this does not matter, is recorded too.
+fn liquibase(c: &Cells<'_>) -> Mark {
+    match c.get("exectype") {
+        Some("FAILED" | "SKIPPED") => Mark::Ignored,
+        _ => joined(&[c.get("filename"), c.get("id"), c.get("author")], "::"),
     }
 }
 
