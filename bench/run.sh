@@ -2,7 +2,8 @@
 # make bench: builds, installs into a private tree, and prints the table that README.md quotes.
 #
 # In:  BENCH_ROUNDS (3), BENCH_LARGE=1 for an archive over 4 GB, PG_BACKUP_BENCH_DIR; arguments:
-#      only these sections (default none jobs empty memory schedules restore large). Out: Markdown.
+#      only these sections (default none jobs empty memory schedules restore
+#      catalogue large). Out: Markdown.
 # Holds: an existing PostgreSQL is not touched. The server is stopped at the end; its data stays for
 #        the next run (about 5 GB; `bench/run.sh --remove` takes it away).
 

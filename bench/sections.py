@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import catalogue
 import data
 import restore
 import schedules
@@ -27,7 +28,7 @@ Section = Callable[[Cluster, int], list[Row]]
 def prepare(cluster: Cluster, chosen: list[str]) -> None:
     """Makes the databases that the chosen sections need, and warms the file cache."""
     needs = {"empty": {"bench_empty"}, "memory": {"bench_small", "bench_big"},
-             "schedules": set(), "large": {"bench_large"}}
+             "schedules": set(), "catalogue": set(), "large": {"bench_large"}}
     data.ensure(cluster, set().union(*(needs.get(name, {"bench"}) for name in chosen)))
     if set(chosen) - needs.keys():
         raw_copy(cluster)
@@ -165,5 +166,6 @@ ALL: dict[str, Section] = {
     "memory": memory,
     "schedules": schedules.schedules,
     "restore": restore.restore,
+    "catalogue": catalogue.catalogue,
     "large": large,
 }

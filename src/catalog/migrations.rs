@@ -1,7 +1,9 @@
 //! Migrations: what the tables of this database say, and what the manifests of its backups have.
 
 use pg_backup_core::catalog::migrations::NAMED;
-use pg_backup_core::decide::frameworks::{CELL_MAX, TABLE_MAX, reading, tables};
+use pg_backup_core::decide::frameworks::{
+    CELL_MAX, CELLS_MAX, TABLE_MAX, TABLES_MAX, reading, tables,
+};
 use pg_backup_core::decide::manifest::Migrations;
 use pg_backup_core::error::Result;
 use pgrx::prelude::*;
@@ -27,11 +29,12 @@ pub struct Recorded {
 /// names. Reads without a query: see [`pg::with_table`].
 pub fn applied(named: &str) -> Result<Vec<Migrations>> {
     let candidates = candidates(named).map_err(|error| spi_failure(&error))?;
+    let mut room = CELLS_MAX;
     let read = |(id, schema, table): (u32, String, String)| {
         let found = pg::with_table(id, |open| {
             let reading = reading(&schema, &table, &open.columns(), named)?;
             let small = open.size_bytes() <= TABLE_MAX;
-            let rows = small.then(|| open.rows(&reading.columns, CELL_MAX))??;
+            let rows = small.then(|| open.rows(&reading.columns, CELL_MAX, &mut room))??;
             Some((reading.framework, reading.names(rows)?))
         });
         let (framework, ids) = found??;
@@ -45,7 +48,7 @@ fn candidates(named: &str) -> SpiResult<Vec<(u32, String, String)>> {
         |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
     Spi::connect(|client| {
         let names: Vec<String> = tables().into_iter().map(str::to_owned).collect();
-        let table = client.select(NAMED, None, &[names.into(), named.into()])?;
+        let table = client.select(NAMED, None, &[names.into(), named.into(), TABLES_MAX.into()])?;
         let one = |row: pgrx::spi::SpiHeapTupleData<'_>| {
             let id = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
             Ok((id, text(row.get(2)?), text(row.get(3)?)))

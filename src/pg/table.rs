@@ -79,9 +79,10 @@ impl Table {
         u64::from(blocks) * u64::from(pg_sys::BLCKSZ)
     }
 
-    /// Its rows, in any order; None when a column is not there, or a cell is longer than `longest`
-    /// bytes or no text of this database's encoding that can be taken.
-    pub fn rows(&self, columns: &[&str], longest: usize) -> Option<Vec<Row>> {
+    /// Its rows, in any order; None when a column is not there, a cell is longer than `longest`
+    /// bytes, or no text of this database's encoding that can be taken, or all cells are longer
+    /// than `room`, which becomes less by them.
+    pub fn rows(&self, columns: &[&str], longest: usize, room: &mut usize) -> Option<Vec<Row>> {
         let attributes = self.attributes();
         let place = |name: &&str| {
             let fits = |column: &Option<(String, _)>| column.as_ref().is_some_and(|c| c.0 == *name);
@@ -104,7 +105,10 @@ impl Table {
             while whole && next(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
                 pg_sys::slot_getsomeattrs_int(slot, attributes.len() as i32);
                 let row: Option<Row> = cells.iter().map(|cell| cell.read(slot, longest)).collect();
-                whole = row.is_some();
+                let bytes = row.iter().flatten().flatten().map(String::len).sum();
+                let left = room.checked_sub(bytes);
+                whole = row.is_some() && left.is_some();
+                *room = left.unwrap_or(0);
                 rows.extend(row);
             }
             method.scan_end?(scan);

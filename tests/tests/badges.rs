@@ -141,3 +141,21 @@ fn a_viewer_sees_the_badges_and_nobody_else() {
         assert_eq!(pg_backup_tests::sqlstate(&error), "42501", "{sql}");
     }
 }
+
+#[test]
+fn a_restore_of_an_incompatible_backup_names_the_migrations_and_wants_force() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    cluster.sql("app", DJANGO);
+    cluster.sql("postgres", "SELECT backup_create(database => 'app')");
+    cluster.sql("app", "DELETE FROM django_migrations WHERE app = 'shop'");
+    let error = cluster.error("postgres", "CALL backup_restore(1, replace => 'app')");
+    assert_eq!(error.sqlstate, "55000", "{error}");
+    assert!(error.detail.contains("django: shop.0001"), "{error}");
+    assert!(error.hint.contains("force => true"), "{error}");
+    cluster.sql(
+        "postgres",
+        "CALL backup_restore(1, replace => 'app', force => true, safety => 'none')",
+    );
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM django_migrations"), "2");
+}

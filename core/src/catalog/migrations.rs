@@ -2,8 +2,8 @@
 
 /// Plain tables with the names in `$1`, or named as `$2` says (`table`, `schema.table`, or empty),
 /// that are not larger than `$3` bytes and `$4` bytes out of line, with those of their columns
-/// that have a built-in type: writing a value of somebody else's type would run its author's
-/// function with our rights. A partitioned table has no rows of its own, and its parts may be
+/// that have a built-in type; at most `$5` tables. Writing a value of somebody else's type would run its
+/// author's function with our rights. A partitioned table has no rows of its own, and its parts may be
 /// foreign tables.
 pub const CANDIDATES: &str = "
 SELECT n.nspname::text, c.relname::text, pg_catalog.array_agg(a.attname::text)
@@ -16,7 +16,10 @@ SELECT n.nspname::text, c.relname::text, pg_catalog.array_agg(a.attname::text)
    AND (c.relname = ANY ($1) OR n.nspname || '.' || c.relname = $2 OR c.relname = $2)
    AND pg_catalog.pg_relation_size(c.oid) <= $3
    AND (c.reltoastrelid = 0 OR pg_catalog.pg_relation_size(c.reltoastrelid) <= $4)
- GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname";
+ GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname LIMIT $5";
+
+/// The transaction of a comparison: what is read was there when its size was looked at.
+pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// How long another session, in the middle of a migration, may keep such a table locked: it is left
 /// out then.
@@ -29,7 +32,7 @@ pub fn copy(schema: &str, table: &str, columns: &[&str]) -> String {
     format!("COPY {} ({}) TO STDOUT", super::qualified(schema, table), columns.join(", "))
 }
 
-/// The tables among which a backend looks, by the same `$1` and `$2`; what they are like is seen
+/// The tables among which a backend looks, by the same `$1` and `$2`, at most `$3`; what they are like is seen
 /// when they are locked. Schemas as bytes: the encoding of the database may be any.
 pub const NAMED: &str = "
 SELECT c.oid, pg_catalog.convert_to(n.nspname::text, 'UTF8'),
@@ -37,7 +40,7 @@ SELECT c.oid, pg_catalog.convert_to(n.nspname::text, 'UTF8'),
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'
    AND (c.relname = ANY ($1) OR n.nspname || '.' || c.relname = $2 OR c.relname = $2)
- ORDER BY n.nspname, c.relname";
+ ORDER BY n.nspname, c.relname LIMIT $3";
 
 /// The setting that names a table, as it is in the session's database.
 pub const NAMED_BY_SETTING: &str =

@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::migrations::applied_migrations;
 use super::{Report, ReportRow};
-use crate::catalog::migrations::{NAMED_BY_SETTING, recorded};
+use crate::catalog::migrations::{BEGIN, NAMED_BY_SETTING, recorded};
 use crate::decide::compatibility::{Compare, Compatibility, compare};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::Home;
@@ -33,7 +33,7 @@ pub async fn run(context: &Context<'_>, home: &Home, asked: &Compare) -> Result<
     let recorded = recorded.and_then(|value| serde_json::from_value(value).ok());
     let recorded: Vec<_> = recorded.unwrap_or_default();
     let session = Server::connect(access, control, &asked.database, "pg_backup job").await?;
-    session.batch(control, "BEGIN READ ONLY").await?;
+    session.batch(control, BEGIN).await?;
     let named: String = session.one(control, NAMED_BY_SETTING, &[]).await?.get(0);
     let applied = applied_migrations(control, &session, &named).await?;
     Ok(Report { rows: rows_of(compare(&recorded, &applied)), ..Report::default() })

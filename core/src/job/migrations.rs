@@ -3,7 +3,9 @@
 
 use crate::catalog::migrations::{CANDIDATES, LIMIT_WAIT, copy};
 use crate::decide::copy_text;
-use crate::decide::frameworks::{CELL_MAX, Reading, Row, TABLE_MAX, TOAST_MAX, reading, tables};
+use crate::decide::frameworks::{
+    CELL_MAX, CELLS_MAX, Reading, Row, TABLE_MAX, TABLES_MAX, TOAST_MAX, reading, tables,
+};
 use crate::decide::manifest::Migrations;
 use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
@@ -17,18 +19,18 @@ pub async fn applied_migrations(
     named: &str,
 ) -> Result<Vec<Migrations>> {
     let limits = (TABLE_MAX as i64, TOAST_MAX as i64);
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&tables(), &named, &limits.0, &limits.1];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&tables(), &named, &limits.0, &limits.1, &TABLES_MAX];
     session.batch(control, "SAVEPOINT migrations").await?;
     session.batch(control, LIMIT_WAIT).await?;
     let rows = left_out(session.rows(control, CANDIDATES, &params).await)?.unwrap_or_default();
-    let mut found = Vec::new();
+    let (mut found, mut room) = (Vec::new(), CELLS_MAX);
     for row in rows {
         let (schema, table): (String, String) = (row.get(0), row.get(1));
         let columns: Vec<String> = row.get(2);
         let Some(reading) = reading(&schema, &table, &columns, named) else { continue };
         let sql = copy(&schema, &table, &reading.columns);
-        if let Some(ids) = names(control, session, &sql, &reading).await? {
+        if let Some(ids) = names(control, session, &sql, &reading, &mut room).await? {
             let table = format!("{schema}.{table}");
             found.push(Migrations::applied(reading.framework, table, ids));
         }
@@ -43,9 +45,14 @@ async fn names(
     session: &Server,
     sql: &str,
     reading: &Reading,
+    room: &mut usize,
 ) -> Result<Option<Vec<String>>> {
     let mut rows = Vec::new();
-    let copied = session.copy_out(control, sql, |line| row(line).map(|row| rows.push(row))).await;
+    let each = |line: &[u8]| {
+        *room = room.checked_sub(line.len()).ok_or_else(strange)?;
+        row(line).map(|row| rows.push(row))
+    };
+    let copied = session.copy_out(control, sql, each).await;
     match left_out(copied)? {
         Some(()) => Ok(reading.names(rows)),
         None => {
@@ -66,6 +73,9 @@ fn left_out<T>(result: Result<T>) -> Result<Option<T>> {
 
 fn row(line: &[u8]) -> Result<Row> {
     let text = std::str::from_utf8(line).ok().filter(|text| text.len() <= CELL_MAX);
-    let refused = || Failure::new(Class::Statement, "a table of migrations holds something else");
-    text.map(copy_text::cells).ok_or_else(refused)
+    text.map(copy_text::cells).ok_or_else(strange)
+}
+
+fn strange() -> Failure {
+    Failure::new(Class::Statement, "a table of migrations holds something else")
 }

@@ -28,6 +28,12 @@ pub const TABLE_MAX: u64 = 8 << 20;
 /// Bytes of what is stored out of line.
 pub const TOAST_MAX: u64 = 256 << 10;
 
+/// Bytes of all cells that are read: what a table stores may be compressed.
+pub const CELLS_MAX: usize = 64 << 20;
+
+/// Tables that are read: some applications have one for each of their tenants.
+pub const TABLES_MAX: i64 = 1000;
+
 /// Columns that hold the name of a migration in a table that a setting names, the best first.
 const NAME_COLUMNS: &[&str] =
     &["name", "migration_name", "migration", "filename", "version", "version_num", "id"];
@@ -106,7 +112,10 @@ pub fn reading(schema: &str, table: &str, columns: &[String], named: &str) -> Op
     };
     if let Some(found) = FRAMEWORKS.iter().find(fits) {
         let Framework { name, read, order, judge, .. } = *found;
-        return Some(Reading { framework: name, columns: read.to_vec(), order, judge });
+        // COPY takes each column once.
+        let mut columns = read.to_vec();
+        columns.dedup();
+        return Some(Reading { framework: name, columns, order, judge });
     }
     let is_named = named == table || named.strip_prefix(schema) == Some(&format!(".{table}"));
     let column = NAME_COLUMNS.iter().copied().find(|name| has(name)).filter(|_| is_named)?;
