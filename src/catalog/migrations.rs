@@ -34,7 +34,8 @@ pub fn applied(named: &str) -> Result<Vec<Migrations>> {
         let found = pg::with_table(id, |open| {
             let reading = reading(&schema, &table, &open.columns(), named)?;
             let small = open.size_bytes() <= TABLE_MAX;
-            let rows = small.then(|| open.rows(&reading.columns, CELL_MAX, &mut room))??;
+            let (rows, left) = small.then(|| open.rows(&reading.columns, CELL_MAX, room))??;
+            room = left;
             Some((reading.framework, reading.names(rows)?))
         });
         let (framework, ids) = found??;

@@ -8,7 +8,6 @@
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::ScanOptions::{SO_ALLOW_PAGEMODE, SO_TYPE_SEQSCAN};
 
 use super::server::takes_utf8;
 
@@ -79,10 +78,15 @@ impl Table {
         u64::from(blocks) * u64::from(pg_sys::BLCKSZ)
     }
 
-    /// Its rows, in any order; None when a column is not there, a cell is longer than `longest`
-    /// bytes, or no text of this database's encoding that can be taken, or all cells are longer
-    /// than `room`, which becomes less by them.
-    pub fn rows(&self, columns: &[&str], longest: usize, room: &mut usize) -> Option<Vec<Row>> {
+    /// Its rows, in any order, and what is left of `room`; None when a column is not there, a cell
+    /// is longer than `longest` bytes or no text of this database's encoding that can be taken, or
+    /// all cells are longer than `room`.
+    pub fn rows(
+        &self,
+        columns: &[&str],
+        longest: usize,
+        mut room: usize,
+    ) -> Option<(Vec<Row>, usize)> {
         let attributes = self.attributes();
         let place = |name: &&str| {
             let fits = |column: &Option<(String, _)>| column.as_ref().is_some_and(|c| c.0 == *name);
@@ -92,28 +96,26 @@ impl Table {
         let places: Vec<(usize, pg_sys::Oid)> = columns.iter().map(place).collect::<Option<_>>()?;
         let cells: Vec<Cell> = places.into_iter().map(|(at, of)| Cell::new(at, of)).collect();
         let mut rows = Vec::new();
-        // SAFETY: the calls of a sequential scan, as table_beginscan() and its kind make them; the
-        // slot and the scan end before the table is closed.
+        // SAFETY: a sequential scan of a table that is open and locked; the slot and the scan end
+        // before it is closed.
         unsafe {
-            let method = &*(*self.0).rd_tableam;
             let slot = pg_sys::table_slot_create(self.0, std::ptr::null_mut());
-            let (snapshot, none) = (pg_sys::GetActiveSnapshot(), std::ptr::null_mut());
-            let flags = SO_TYPE_SEQSCAN | SO_ALLOW_PAGEMODE;
-            let scan = method.scan_begin?(self.0, snapshot, 0, none, std::ptr::null_mut(), flags);
-            let next = method.scan_getnextslot?;
+            let snapshot = pg_sys::GetActiveSnapshot();
+            let scan = pg_sys::table_beginscan(self.0, snapshot, 0, std::ptr::null_mut());
+            let forward = pg_sys::ScanDirection::ForwardScanDirection;
             let mut whole = true;
-            while whole && next(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            while whole && pg_sys::table_scan_getnextslot(scan, forward, slot) {
                 pg_sys::slot_getsomeattrs_int(slot, attributes.len() as i32);
                 let row: Option<Row> = cells.iter().map(|cell| cell.read(slot, longest)).collect();
                 let bytes = row.iter().flatten().flatten().map(String::len).sum();
                 let left = room.checked_sub(bytes);
                 whole = row.is_some() && left.is_some();
-                *room = left.unwrap_or(0);
+                room = left.unwrap_or_default();
                 rows.extend(row);
             }
-            method.scan_end?(scan);
+            pg_sys::table_endscan(scan);
             pg_sys::ExecDropSingleTupleTableSlot(slot);
-            whole.then_some(rows)
+            whole.then_some((rows, room))
         }
     }
 }

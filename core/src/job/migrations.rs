@@ -47,14 +47,17 @@ async fn names(
     reading: &Reading,
     room: &mut usize,
 ) -> Result<Option<Vec<String>>> {
-    let mut rows = Vec::new();
+    let (mut rows, mut left) = (Vec::new(), *room);
     let each = |line: &[u8]| {
-        *room = room.checked_sub(line.len()).ok_or_else(strange)?;
+        left = left.checked_sub(line.len()).ok_or_else(strange)?;
         row(line).map(|row| rows.push(row))
     };
     let copied = session.copy_out(control, sql, each).await;
     match left_out(copied)? {
-        Some(()) => Ok(reading.names(rows)),
+        Some(()) => {
+            *room = left;
+            Ok(reading.names(rows))
+        }
         None => {
             session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
             session.batch(control, LIMIT_WAIT).await?;
