@@ -41,7 +41,7 @@ fn contents(id: i64) -> Result<Vec<Row>> {
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let mut archive = Archive::open(&place.resolve(&file)?)?;
     let manifest = archive.manifest()?;
-    if !archive.names().iter().any(|name| name == CONTENTS) {
+    if !archive.has(CONTENTS) {
         return Ok(from_manifest(&manifest));
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;

@@ -3,6 +3,8 @@
 //! table behind `backup_manifest`. Unknown fields are ignored, missing ones take their default.
 //! Never holds a secret: no password, no password hash, no connection string.
 
+mod wire;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,6 +14,7 @@ pub const FORMAT: u32 = 1;
 
 /// The whole manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "wire::Wire")]
 pub struct Manifest {
     pub format: u32,
     /// Id of the run in the database that made it.
@@ -25,13 +28,9 @@ pub struct Manifest {
     /// Versions of what made it.
     pub tools: Tools,
     /// Rows and bytes of every table that the dump holds data of, counted in the dump itself.
-    #[serde(default)]
     pub tables: Vec<TableCount>,
-    #[serde(default)]
     pub migrations: Vec<Migrations>,
-    #[serde(default)]
     pub application: Application,
-    #[serde(default)]
     pub warnings: Vec<String>,
     /// Every other member of the archive.
     pub members: Vec<Member>,
@@ -208,8 +207,8 @@ impl Migrations {
 }
 
 impl Manifest {
-    /// The number of rows in all tables.
+    /// The number of rows in all tables. What is read from a file may claim any number.
     pub fn total_rows(&self) -> u64 {
-        self.tables.iter().map(|table| table.rows).sum()
+        self.tables.iter().map(|table| table.rows).fold(0, u64::saturating_add)
     }
 }

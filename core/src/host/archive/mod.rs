@@ -6,6 +6,7 @@
 
 pub mod follow;
 pub mod foreign;
+pub mod gauge;
 pub mod member;
 pub mod range;
 pub mod reader;

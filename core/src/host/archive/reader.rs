@@ -2,17 +2,24 @@
 //! members by name, never extracted, sizes capped, nothing followed. The file may come from
 //! anywhere. Whatever is wrong with it is one of a few named defects, of class Damaged.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::gauge::{self, Gauge};
 use super::member::MemberReader;
 use super::structure::{Structure, quoted};
 use super::tail::Tail;
 use crate::decide::archive_spec::{MANIFEST, MANIFEST_MAX, payload_member};
 use crate::decide::manifest::{FORMAT, Manifest};
 use crate::error::{Class, Failure, Result};
+
+/// The manifest and what is said about it begin with this.
+const ABOUT: &str = "manifest.";
+/// JSON is parsed in pieces of so many bytes.
+const BUFFER: usize = 64 << 10;
 
 /// A finished archive.
 #[derive(Debug)]
@@ -128,6 +135,11 @@ impl Archive {
         self.structure.entries().iter().map(|entry| self.structure.name(entry))
     }
 
+    /// How many members there are.
+    pub fn count(&self) -> usize {
+        self.structure.entries().len()
+    }
+
     /// Whether there is a member of that name.
     pub fn has(&self, name: &str) -> bool {
         self.structure.find(name).is_some()
@@ -150,15 +162,59 @@ impl Archive {
             };
             return Err(damaged(&self.path, what));
         }
-        let bytes = self.read_member(MANIFEST, MANIFEST_MAX)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
-            damaged(&self.path, "has an unreadable manifest").detail(format!("{error}."))
-        })?;
-        if manifest.format > FORMAT {
+        /// Read first: a later format may lack what this one has.
+        #[derive(serde::Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = self.json(MANIFEST, MANIFEST_MAX)?;
+        if head.format > FORMAT {
             return Err(damaged(&self.path, "was made by a newer pg_backup")
                 .hint("Update the extension to read it."));
         }
-        Ok(manifest)
+        self.json(MANIFEST, MANIFEST_MAX)
+    }
+
+    /// Whether the members are those that the manifest lists, with the sizes that it says, and
+    /// beside them only itself and what is said about it (`manifest.json`, `manifest.hmac`).
+    pub fn holds(&self, manifest: &Manifest) -> Result<()> {
+        let mut listed = HashSet::with_capacity(manifest.members.len());
+        for member in &manifest.members {
+            let shown = quoted(member.name.as_bytes());
+            let what = match self.size_of(&member.name) {
+                None => format!("has lost its member {shown}"),
+                Some(size) if size != member.size => format!("has a broken member {shown}"),
+                Some(_) if !listed.insert(member.name.as_str()) => {
+                    format!("has a manifest that lists {shown} twice")
+                }
+                Some(_) => continue,
+            };
+            return Err(damaged(&self.path, &what));
+        }
+        let about = |name: &str| name.starts_with(ABOUT);
+        match self.each_name().find(|name| !about(name) && !listed.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let shown = quoted(name.as_bytes());
+                let what = format!("has a member that its manifest does not list: {shown}");
+                Err(damaged(&self.path, &what))
+            }
+        }
+    }
+
+    /// A member of JSON, of which only what is asked for is ever in memory.
+    fn json<T: serde::de::DeserializeOwned>(&self, name: &str, cap: u64) -> Result<T> {
+        let text = BufReader::with_capacity(BUFFER, Gauge::new(self.member(name, cap)?));
+        serde_json::from_reader(text).map_err(|error| {
+            let unreadable =
+                |detail: String| damaged(&self.path, "has an unreadable manifest").detail(detail);
+            let text = format!("{error}.");
+            match Failure::inside(&error.into()) {
+                Some(failure) if failure.message == gauge::TOO_LARGE => unreadable(failure.detail),
+                Some(failure) => failure,
+                None => unreadable(text),
+            }
+        })
     }
 
     /// A reader of the unpacked bytes of a member that declares at most `cap` bytes. What does not
@@ -209,5 +265,7 @@ pub fn damaged(path: &Path, what: &str) -> Failure {
         .hint("Do not rely on this archive. See backup_history for another one.")
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

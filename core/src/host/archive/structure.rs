@@ -22,8 +22,8 @@ mod name;
 /// Most members: the files of 250,000 tables, which is what a dump is counted for, and as many
 /// large objects or attachments.
 pub const MEMBERS_MAX: u64 = 500_000;
-/// Largest directory of the zip, bytes: 128 for each of that many members.
-pub const DIRECTORY_MAX: u64 = 64 << 20;
+/// Largest directory of the zip, bytes: 160 for each of that many members.
+pub const DIRECTORY_MAX: u64 = 80 << 20;
 /// Most bytes of all names together: 64 for each of that many members.
 pub const NAMES_MAX: usize = 32 << 20;
 /// Longest name of a member, bytes.
@@ -120,6 +120,24 @@ impl Structure {
         let found = self.by_name.binary_search_by(|number| self.name(entry(number)).cmp(name));
         found.ok().map(|at| entry(&self.by_name[at]))
     }
+}
+
+/// For who writes an archive: whether one with `members` members and `name_bytes` bytes of names
+/// can be read again when it gets one more, of that name.
+pub fn check_next(members: usize, name_bytes: usize, name: &str) -> Result<()> {
+    if let Some(fault) = name::fault(name.as_bytes()) {
+        let shown = quoted(name.as_bytes());
+        return Err(Failure::new(
+            Class::InvalidArgument,
+            format!("an archive cannot have a member whose name {fault}: {shown}"),
+        ));
+    }
+    if (members as u64) < MEMBERS_MAX && name_bytes + name.len() <= NAMES_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(Class::LimitExceeded, "an archive cannot have so many members")
+        .detail(format!("At most {MEMBERS_MAX}, with {NAMES_MAX} bytes of names, can be read."))
+        .hint("Use format => 'custom', which is one member, or attach less."))
 }
 
 /// A defect of the file.

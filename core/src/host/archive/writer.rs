@@ -15,6 +15,7 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 use zip::{CompressionMethod, DateTime};
 
 use super::hex;
+use super::structure;
 use super::tail::{Tail, given_up};
 use crate::decide::manifest::Member;
 use crate::error::{Class, Failure, Result};
@@ -54,6 +55,7 @@ pub struct ArchiveWriter {
     tail: Tail,
     member: Option<OpenMember>,
     members: Vec<Member>,
+    name_bytes: usize,
     modified: DateTime,
     sink: Arc<std::sync::Mutex<Xxh3>>,
 }
@@ -98,12 +100,13 @@ impl ArchiveWriter {
             tail,
             member: None,
             members: Vec::new(),
+            name_bytes: 0,
             modified,
             sink,
         }
     }
 
-    /// Begins a member.
+    /// Begins a member. Errors: a name, or so many members, that no reader would take.
     pub fn begin(&mut self, name: &str, storage: Storage) -> Result<()> {
         let options = SimpleFileOptions::default()
             .large_file(true)
@@ -115,6 +118,8 @@ impl ArchiveWriter {
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(DEFLATE_LEVEL)),
         };
+        structure::check_next(self.members.len(), self.name_bytes, name)?;
+        self.name_bytes += name.len();
         self.zip()?.start_file(name, options).map_err(zip_failure)?;
         let start = self.position.load(Ordering::Relaxed);
         if storage == Storage::Payload {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::dump::Dumped;
 use super::{Phase, Work, phase};
 use crate::catalog::history::ArchiveFacts;
-use crate::decide::archive_spec::{CONTENTS, GLOBALS, MANIFEST};
+use crate::decide::archive_spec::{CONTENTS, GLOBALS, MANIFEST, MANIFEST_MAX};
 use crate::decide::manifest::Manifest;
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
@@ -43,8 +43,7 @@ pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Resul
         }
     }
     let manifest = Manifest { members: writer.members().to_vec(), ..manifest.clone() };
-    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| unwritable(&e))?;
-    writer.add(MANIFEST, &json)?;
+    writer.add(MANIFEST, &text(&manifest, MANIFEST_MAX)?)?;
     fault::point("archive_unfinished");
     let written = writer.finish()?;
     let read = decoding.finish(work.context).await?;
@@ -59,6 +58,23 @@ pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Resul
     let database_size = manifest.facts.database.size_bytes;
     let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
     Ok(Sealed { partial, archive: read, manifest, warnings, database_size })
+}
+
+/// The manifest for people to read, or just short enough to be read at all.
+fn text(manifest: &Manifest, cap: u64) -> Result<Vec<u8>> {
+    let fits = |text: &Vec<u8>| text.len() as u64 <= cap;
+    let pretty = serde_json::to_vec_pretty(manifest).map_err(|e| unwritable(&e))?;
+    if fits(&pretty) {
+        return Ok(pretty);
+    }
+    let short = serde_json::to_vec(manifest).map_err(|e| unwritable(&e))?;
+    if fits(&short) {
+        return Ok(short);
+    }
+    let tables = manifest.tables.len();
+    Err(Failure::new(Class::LimitExceeded, "the manifest of this backup would be too large")
+        .detail(format!("It has {} bytes and tells of {tables} tables.", short.len()))
+        .hint("Use format => 'custom', or exclude tables."))
 }
 
 /// Tells the row, gives the archive its name, and tells the row again.

@@ -20,6 +20,9 @@ use crate::host::threads;
 use crate::job::decode::decoder;
 use crate::job::wait::joined;
 
+/// Free space is looked at once in so many unpacked bytes.
+const SPACE_EVERY: u64 = 16 << 20;
+
 /// An unpacked payload.
 pub struct Unpacked {
     /// The dump: a file of custom format, or the directory of a directory-format dump.
@@ -78,18 +81,27 @@ fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Resul
         let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", path.display()), e);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.map_err(|e| failed(&e))?;
-        io::copy(&mut reader(source, member)?, &mut file)
-            .map_err(|e| Failure::inside(&e).unwrap_or_else(|| failed(&e)))?;
-        if free_bytes(into)? < reserve {
-            return Err(Failure::new(
-                Class::DiskFull,
-                "too little free space to unpack the archive",
-            )
-            .detail(format!("pg_backup.min_free_space keeps {reserve} bytes free."))
-            .hint("Free space beside the archives, or restore with jobs => 1."));
+        let mut reader = reader(source, member)?;
+        loop {
+            // Looked at while it grows: a few bytes may unpack to more than any disk has.
+            let step = io::copy(&mut reader.by_ref().take(SPACE_EVERY), &mut file);
+            let step = step.map_err(|e| Failure::inside(&e).unwrap_or_else(|| failed(&e)))?;
+            keep_free(into, reserve)?;
+            if step < SPACE_EVERY {
+                break;
+            }
         }
     }
     Ok(opened)
+}
+
+fn keep_free(place: &Path, reserve: u64) -> Result<()> {
+    if free_bytes(place)? >= reserve {
+        return Ok(());
+    }
+    Err(Failure::new(Class::DiskFull, "too little free space to unpack the archive")
+        .detail(format!("pg_backup.min_free_space keeps {reserve} bytes free."))
+        .hint("Free space beside the archives, or restore with jobs => 1."))
 }
 
 /// The plain name of a file for a member: one component, of the characters that pg_dump and we use.

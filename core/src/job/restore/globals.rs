@@ -33,7 +33,7 @@ async fn missing(
     let wanted = facts.tablespaces.iter().chain([&facts.database.tablespace]);
     let wanted: Vec<String> =
         wanted.filter(|name| !name.is_empty() && !tablespaces.contains(name)).cloned().collect();
-    if !archive.names().iter().any(|name| name == GLOBALS) {
+    if !archive.has(GLOBALS) {
         return Ok(Missing::default());
     }
     let text = String::from_utf8(archive.read_member(GLOBALS, GLOBALS_MAX)?).map_err(|_| {

@@ -1,8 +1,31 @@
 use std::io::Write;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::host::archive::foreign::ForeignZip;
+use crate::host::archive::hex;
 use crate::host::archive::writer::{ArchiveWriter, Storage};
+
+/// A manifest that lists these members.
+pub fn manifest(members: &[(&str, &[u8])]) -> Manifest {
+    let member = |(name, bytes): &(&str, &[u8])| {
+        let sha256 = hex(&Sha256::digest(bytes));
+        serde_json::json!({ "name": name, "size": bytes.len(), "sha256": sha256 })
+    };
+    let instant = "2026-01-01T00:00:00Z";
+    serde_json::from_value(serde_json::json!({
+        "format": 1,
+        "id": 1,
+        "created_at": { "start": instant, "end": instant },
+        "comment": null,
+        "origin": "manual",
+        "dump": { "format": "custom", "compression": "none", "jobs": 1 },
+        "tools": { "pg_backup": "1", "pg_dump": "1" },
+        "members": members.iter().map(member).collect::<Vec<_>>(),
+    }))
+    .unwrap()
+}
 
 /// An archive as a backup writes it.
 fn written() -> tempfile::NamedTempFile {
