@@ -15,6 +15,7 @@ mod everything;
 mod expect;
 mod fake;
 mod hooks;
+mod hostile;
 mod job;
 mod kitchen_sink;
 mod place;
@@ -35,6 +36,7 @@ pub use cluster::{Builder, Cluster, Mode};
 pub use errors::{DbError, sqlstate};
 pub use everything::run_tool;
 pub use expect::{CONTENT, assert_same_text, script};
+pub use hostile::{Guard, HARM, Victim};
 pub use job::{Call, Hold, LIMIT, Run, names_below};
 pub use place::{base, bin, give_to_server};
 pub use process::{

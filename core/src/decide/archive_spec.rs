@@ -17,8 +17,8 @@ pub const DIRECTORY: &str = "database/";
 /// A manifest larger than this is not ours: 64 MiB holds the description of 250,000 tables, which
 /// is what a dump is counted for, and of their files. Parsed, it takes some 150 MB.
 pub const MANIFEST_MAX: u64 = 64 << 20;
-/// The same for the table of contents: more than a million objects.
-pub const CONTENTS_MAX: u64 = 96 << 20;
+/// The same for the table of contents: most entries that are read, of 89 bytes each.
+pub const CONTENTS_MAX: u64 = 64 << 20;
 /// The same for roles and tablespaces: 100,000 roles. Parsed, it takes ten times as much.
 pub const GLOBALS_MAX: u64 = 16 << 20;
 /// How long a small tool (pg_dumpall --globals-only, pg_restore -l, --version) may take.

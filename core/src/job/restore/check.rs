@@ -162,6 +162,8 @@ async fn archive(context: &Context<'_>, stored: &StoredArchive) -> Result<(Archi
     }
     let mut archive = Archive::open(&path)?;
     let manifest = archive.manifest()?;
+    archive.holds(&manifest)?;
+    archive.payload()?;
     Ok((archive, manifest))
 }
 

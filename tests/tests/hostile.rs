@@ -1,0 +1,89 @@
+//! Hostile files in the place of a good archive: each is refused in words that name its defect, and
+//! the server goes on as if nothing had been there. Memory is limited to 256 MB a process.
+
+use pg_backup_hostile::{Member, Zip, files};
+use pg_backup_tests::{Cluster, Guard, HARM, Victim};
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE TABLE t AS SELECT i FROM generate_series(1, 3000) i");
+    Guard::limit_memory(&cluster);
+    cluster
+}
+
+/// What a statement says: the error, or the rows.
+fn said(cluster: &Cluster, sql: &str) -> String {
+    match cluster.call("postgres", sql).end() {
+        Ok(()) => String::new(),
+        Err(error) => format!("{} {} {}", error.sqlstate, error.message, error.detail),
+    }
+}
+
+fn findings(cluster: &Cluster, call: &str, condition: &str) -> String {
+    let sql =
+        format!("SELECT coalesce(string_agg(detail, '; '), '') FROM {call} WHERE {condition}");
+    cluster.value("postgres", &sql)
+}
+
+#[test]
+fn every_hostile_file_is_refused_everywhere_and_the_server_goes_on() {
+    let cluster = cluster();
+    let victim = Victim::new(&cluster, "compression => 'none'");
+    let id = victim.run.id;
+    let before = Guard::look(&cluster);
+    for file in files() {
+        let (name, says) = (file.name, file.says);
+        victim.replace(&cluster, &file.bytes(&victim.good));
+        let found = findings(&cluster, &format!("backup_verify({id}, 'read')"), "NOT ok");
+        assert!(found.contains(says), "verify of {name}: {found}");
+        cluster.sql("postgres", "UPDATE backup_runs SET file_state = 'available'");
+        let check = format!("backup_restore_check({id})");
+        let found = findings(&cluster, &check, "status = 'blocker'");
+        assert!(found.contains(says), "check of {name}: {found}");
+        let error = said(&cluster, &format!("CALL backup_restore({id})"));
+        assert!(error.contains(says), "restore of {name}: {error}");
+        let error = said(&cluster, &format!("SELECT * FROM backup_contents({id})"));
+        let harmless = name == "a deflated dump";
+        assert!(harmless || error.starts_with("XX001") && error.contains(says), "{name}: {error}");
+        assert_eq!(Guard::look(&cluster), before, "{name}");
+    }
+    assert!(!std::path::Path::new("/tmp").join(HARM).exists());
+    cluster.assert_nothing_left();
+}
+
+/// Dumps whose table of contents was patched, in an archive that is whole otherwise.
+fn patched(good: &Zip, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let at = good.members.iter().position(|m| m.central.name == b"database.dump").unwrap();
+    let mut dump = good.members[at].packed.clone();
+    let toc = dump.len().min(3000);
+    for _ in 0..random.usize(1..20) {
+        let at = random.usize(11..toc);
+        let value = [0, 0xff, 0x7f, random.u8(..)][random.usize(0..4)];
+        let count = random.usize(1..9).min(toc - at);
+        dump[at..at + count].fill(value);
+    }
+    let mut zip = good.clone();
+    zip.members[at] = Member::stored("database.dump", &dump);
+    zip.bytes()
+}
+
+#[test]
+fn a_patched_table_of_contents_is_a_defect_or_an_error_and_nothing_else() {
+    let cluster = cluster();
+    let victim = Victim::new(&cluster, "compression => 'none'");
+    let id = victim.run.id;
+    let before = Guard::look(&cluster);
+    let mut defects = 0;
+    for seed in 0..40 {
+        victim.replace(&cluster, &patched(&victim.good, seed));
+        let found = findings(&cluster, &format!("backup_verify({id}, 'read')"), "NOT ok");
+        defects += i32::from(!found.is_empty());
+        cluster.sql("postgres", "UPDATE backup_runs SET file_state = 'available'");
+        let listed = said(&cluster, &format!("SELECT * FROM backup_contents({id})"));
+        let _ = said(&cluster, &format!("SELECT * FROM backup_restore_check({id})"));
+        assert_eq!(Guard::look(&cluster), before, "seed {seed}: {found}; {listed}");
+    }
+    assert!(defects > 20, "most patches break a dump, {defects} did");
+    cluster.assert_nothing_left();
+}
