@@ -204,7 +204,12 @@ COMMENT ON FUNCTION backup_cancel IS
     'cancel a run that waits or runs; false when there is none';
 COMMENT ON FUNCTION backup_verify IS
     'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded), restore (into a scratch database, rows counted, dropped)';
-COMMENT ON FUNCTION backup_contents IS 'table of contents of an archive';
+COMMENT ON FUNCTION backup_contents IS
+    'table of contents of an archive, attached files too (type ATTACHMENT)';
+COMMENT ON FUNCTION backup_extract IS
+    'write a member or a folder of members of an archive (attachments/…) into a directory that does not exist yet; gives the number of files';
+COMMENT ON FUNCTION backup_export IS
+    'copy an archive out: layout zip, dump (custom format and manifest), sql.gz (for psql) or directory (everything unpacked); gives what was written, bytes';
 COMMENT ON VIEW backup_list IS
     'archives that are there, newest first, and whether each fits this database: compatible (the same migrations), older (migrations_added since), incompatible (migrations_removed are not in this database), unknown (nothing to compare, or a backup of another database: see backup_compatibility), broken (the file is missing or damaged); sizes in bytes';
 COMMENT ON FUNCTION backup_compatibility IS

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use pg_backup_core::decide::archive_spec::{CONTENTS, CONTENTS_MAX};
+use pg_backup_core::decide::attachments::ATTACHMENTS;
 use pg_backup_core::decide::manifest::Manifest;
 use pg_backup_core::decide::toc::{self, TocEntry};
 use pg_backup_core::error::{Class, Failure, Result};
@@ -41,14 +42,30 @@ fn contents(id: i64) -> Result<Vec<Row>> {
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let mut archive = Archive::open(&place.resolve(&file)?)?;
     let manifest = archive.manifest()?;
+    let mut rows = entries(&mut archive, &manifest)?;
+    let last = rows.iter().map(|row| row.0).max().unwrap_or(0);
+    rows.extend(attached(&manifest, last));
+    Ok(rows)
+}
+
+fn entries(archive: &mut Archive, manifest: &Manifest) -> Result<Vec<Row>> {
     if !archive.has(CONTENTS) {
-        return Ok(from_manifest(&manifest));
+        return Ok(from_manifest(manifest));
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
     let text = String::from_utf8_lossy(&text);
     let entries = toc::parse(&text, &manifest.facts.schemas, &manifest.facts.roles);
-    let counts = counts(&manifest);
+    let counts = counts(manifest);
     Ok(entries.into_iter().map(|entry| row(entry, &counts)).collect())
+}
+
+/// Attached files, numbered behind the `last` entry of the dump.
+fn attached(manifest: &Manifest, last: i32) -> impl Iterator<Item = Row> {
+    let files = manifest.members.iter().filter(|member| member.name.starts_with(ATTACHMENTS));
+    (last.saturating_add(1)..).zip(files).map(|(entry, member)| {
+        let bytes = i64::try_from(member.size).unwrap_or(i64::MAX);
+        (entry, "ATTACHMENT".to_owned(), None, member.name.clone(), None, None, Some(bytes))
+    })
 }
 
 fn stored_file(id: i64) -> Result<String> {

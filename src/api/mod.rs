@@ -6,6 +6,8 @@ mod check;
 mod compatibility;
 mod contents;
 mod delete;
+mod export;
+mod extract;
 mod hook;
 mod job;
 mod progress;

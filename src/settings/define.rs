@@ -56,6 +56,8 @@ pub(super) static GLOBALS: GucSetting<GlobalsSetting> =
 pub(super) static VERIFY: GucSetting<VerifySetting> =
     GucSetting::<VerifySetting>::new(VerifySetting::Read);
 pub(super) static MIGRATIONS_TABLE: Text = Text::new(None);
+pub(super) static ATTACH_DIRECTORIES: Text = Text::new(None);
+pub(super) static EXPORT_DIRECTORIES: Text = Text::new(None);
 pub(super) static APPLICATION_VERSION: Text = Text::new(None);
 pub(super) static ENCRYPTION_KEY_IDS: Text = Text::new(None);
 
@@ -70,7 +72,7 @@ pub fn define() {
 
 /// Where things are and how to get back in: for the server as a whole, set by superusers.
 fn define_places() {
-    let places: [(&CStr, &CStr, &CStr, &'static Text); 6] = [
+    let places: [(&CStr, &CStr, &CStr, &'static Text); 8] = [
         (
             c"pg_backup.directory",
             c"Directory of the archives.",
@@ -107,6 +109,18 @@ fn define_places() {
             c"Database for what belongs to no database in particular.",
             c"Used to find the databases with the extension and for roles and tablespaces.",
             &CONNECT_DATABASE,
+        ),
+        (
+            c"pg_backup.attach_directories",
+            c"Directories whose files and folders backups may attach.",
+            c"Absolute, separated by commas. Empty: none.",
+            &ATTACH_DIRECTORIES,
+        ),
+        (
+            c"pg_backup.export_directories",
+            c"Directories below which backup_extract() and backup_export() write.",
+            c"Absolute, separated by commas. Empty: none.",
+            &EXPORT_DIRECTORIES,
         ),
     ];
     if let Some(directory) = pg::environment(c"BACKUP_DIR").filter(|d| !d.is_empty()) {

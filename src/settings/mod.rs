@@ -49,6 +49,8 @@ pub fn load() -> Settings {
         system_identifier: pg::system_identifier(),
         min_free_space: MIN_FREE_SPACE.get().unsigned_abs() as u64 * 1024 * 1024,
         compression_threads: threads(),
+        attach_directories: text(&ATTACH_DIRECTORIES).unwrap_or_default(),
+        export_directories: text(&EXPORT_DIRECTORIES).unwrap_or_default(),
         hook_timeout: Duration::from_secs(HOOK_TIMEOUT.get().unsigned_abs().into()),
     }
 }

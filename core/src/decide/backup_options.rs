@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::attachments;
 use super::format::{Compression, Format};
 use super::manifest::Application;
 use super::pattern::{schema_pattern, table_pattern};
@@ -32,6 +33,7 @@ pub struct BackupOptions {
     pub tables: Vec<String>,
     pub exclude_tables: Vec<String>,
     pub exclude_table_data: Vec<String>,
+    /// Absolute paths of files and folders.
     pub attach: Vec<String>,
 }
 
@@ -74,10 +76,7 @@ impl BackupOptions {
 
     /// The backup that these options make. Errors: `InvalidArgument`.
     pub fn backup(self, asked: Asked, defaults: Defaults) -> Result<Backup> {
-        if !self.attach.is_empty() {
-            return Err(Failure::new(Class::InvalidArgument, "attach is not supported yet")
-                .hint("Leave it out; a later version adds files to the archive."));
-        }
+        attachments::check(&self.attach)?;
         self.schemas.iter().try_for_each(|pattern| schema_pattern(pattern).map(drop))?;
         let lists = [&self.tables, &self.exclude_tables, &self.exclude_table_data];
         lists.into_iter().flatten().try_for_each(|pattern| table_pattern(pattern).map(drop))?;
@@ -98,6 +97,7 @@ impl BackupOptions {
             tables: self.tables,
             exclude_tables: self.exclude_tables,
             exclude_table_data: self.exclude_table_data,
+            attach: self.attach,
             globals: defaults.globals,
             limits: defaults.limits,
             migrations_table: defaults.migrations_table,

@@ -160,6 +160,7 @@ mod tests {
             tables: vec!["-t evil".into()],
             exclude_tables: vec![],
             exclude_table_data: vec!["audit.*".into()],
+            attach: vec![],
             globals: Globals::On,
             limits: Limits { runtime: 0, stall: 0, lock: 0 },
             migrations_table: String::new(),

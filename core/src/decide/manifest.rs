@@ -32,6 +32,9 @@ pub struct Manifest {
     pub migrations: Vec<Migrations>,
     pub application: Application,
     pub warnings: Vec<String>,
+    /// Files and folders that were copied beside the dump.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Every other member of the archive.
     pub members: Vec<Member>,
 }
@@ -178,7 +181,7 @@ pub struct Application {
 }
 
 /// One member: its size and hash as unzip writes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub name: String,
     pub size: u64,
@@ -204,6 +207,30 @@ impl Migrations {
             ids,
         }
     }
+}
+
+/// One file or folder that was attached.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attachment {
+    /// Its member is `attachments/<name>`, the members of a folder lie below that.
+    pub name: String,
+    /// Where it was.
+    pub source: String,
+    pub files: u64,
+    pub bytes: u64,
+    /// Every file and folder of it, folders before what is in them.
+    pub entries: Vec<AttachedEntry>,
+}
+
+/// What a zip does not say of an attached file or folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttachedEntry {
+    /// Name of the member; a folder, which has none, ends in a slash.
+    pub member: String,
+    /// Permissions, octal.
+    pub mode: String,
+    pub modified: DateTime<Utc>,
 }
 
 impl Manifest {

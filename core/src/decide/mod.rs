@@ -2,19 +2,23 @@
 //! arguments; nothing here touches a file, a process or a connection.
 
 pub mod archive_spec;
+pub mod attachments;
 pub mod backup_options;
 pub mod catch_up;
 pub mod compatibility;
 pub mod copy_rows;
 pub mod copy_text;
+pub mod directories;
 pub mod due;
 pub mod dump_plan;
+pub mod export;
 pub mod format;
 pub mod frameworks;
 pub mod interval;
 pub mod manifest;
 pub mod naming;
 pub mod pattern;
+pub mod pieces;
 pub mod progress;
 pub mod redact;
 pub mod request;

@@ -27,10 +27,12 @@ pub enum Phase {
     PostData = 13,
     Opening = 14,
     Swapping = 15,
+    Attaching = 16,
+    Exporting = 17,
 }
 
 impl Phase {
-    const ALL: [Phase; 16] = [
+    const ALL: [Phase; 18] = [
         Phase::Queued,
         Phase::Connecting,
         Phase::Locking,
@@ -47,6 +49,8 @@ impl Phase {
         Phase::PostData,
         Phase::Opening,
         Phase::Swapping,
+        Phase::Attaching,
+        Phase::Exporting,
     ];
 
     /// The word in SQL.
@@ -68,6 +72,8 @@ impl Phase {
             Phase::PostData => "post-data",
             Phase::Opening => "opening",
             Phase::Swapping => "swapping",
+            Phase::Attaching => "attaching",
+            Phase::Exporting => "exporting",
         }
     }
 

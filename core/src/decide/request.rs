@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backup_options::Defaults;
 use super::compatibility::Compare;
+use super::export::Layout;
 use super::format::{Compression, Format};
 use super::manifest::Application;
 use super::verify_level::Level;
@@ -63,6 +64,10 @@ pub enum Task {
     /// `backup_restore_check()`; leaves no row.
     RestoreCheck(Restore),
     Rollback(Rollback),
+    /// `backup_extract()`; leaves no row.
+    Extract(Extract),
+    /// `backup_export()`; leaves no row.
+    Export(Export),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
     /// `backup_compatibility()` of a backup of another database; leaves no row.
@@ -87,6 +92,9 @@ pub struct Backup {
     pub tables: Vec<String>,
     pub exclude_tables: Vec<String>,
     pub exclude_table_data: Vec<String>,
+    /// Absolute paths of files and folders that go into the archive too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<String>,
     pub globals: Globals,
     pub limits: Limits,
     /// Table of migrations beyond the known frameworks (`schema.table` or `table`), or empty.
@@ -275,6 +283,27 @@ pub struct Delete {
     pub backup: i64,
 }
 
+/// Members of an archive to write into a new directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extract {
+    pub backup: i64,
+    /// A member, or a folder of members.
+    pub member: String,
+    /// Absolute path that does not exist yet.
+    pub directory: String,
+    pub limits: Limits,
+}
+
+/// An archive to copy out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Export {
+    pub backup: i64,
+    /// Absolute path of a directory that exists.
+    pub directory: String,
+    pub layout: Layout,
+    pub limits: Limits,
+}
+
 /// What the doctor looks at beside the server itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -289,6 +318,8 @@ impl Task {
             Task::Verify(_) => "verify",
             Task::Delete(_) | Task::Prune(_) => "prune",
             Task::Restore(_) | Task::Rollback(_) => "restore",
+            Task::Extract(_) => "extract",
+            Task::Export(_) => "export",
             Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) => "check",
         }
     }
@@ -305,6 +336,8 @@ impl Task {
             | Task::Delete(_)
             | Task::Prune(_)
             | Task::RestoreCheck(_)
+            | Task::Extract(_)
+            | Task::Export(_)
             | Task::Check(_)
             | Task::Compare(_) => None,
         }
@@ -321,6 +354,8 @@ impl Task {
             | Task::Restore(_)
             | Task::RestoreCheck(_)
             | Task::Rollback(_)
+            | Task::Extract(_)
+            | Task::Export(_)
             | Task::Check(_)
             | Task::Compare(_) => None,
         }

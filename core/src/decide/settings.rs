@@ -30,6 +30,10 @@ pub struct Settings {
     pub min_free_space: u64,
     /// Threads that compress beside pg_dump.
     pub compression_threads: u32,
+    /// `pg_backup.attach_directories` as it is set: what is below them may be attached.
+    pub attach_directories: String,
+    /// `pg_backup.export_directories` as it is set: what jobs write for people goes below them.
+    pub export_directories: String,
     /// How long one hook may take; zero is no limit.
     pub hook_timeout: std::time::Duration,
 }

@@ -6,10 +6,14 @@ pub mod check;
 pub mod compare;
 pub mod contents;
 pub mod context;
+pub mod copied_out;
 pub mod decode;
 pub mod decoding;
 pub mod delete;
+pub mod export;
+pub mod extract;
 pub mod hooks;
+pub mod members;
 pub mod migrations;
 pub mod prune;
 pub mod recovery;
@@ -33,9 +37,24 @@ pub struct Report {
     pub id: i64,
     /// Rows of a verification or a check.
     pub rows: Vec<ReportRow>,
+    /// What was written for people, outside of the backup directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copied: Vec<CopiedOut>,
     /// What went wrong beside it, for the log.
     #[serde(default)]
     pub warnings: Vec<Failure>,
+}
+
+/// A file or folder that a job wrote for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedOut {
+    /// Absolute, without links.
+    pub path: String,
+    /// Files in it; 1 for a file.
+    pub files: u64,
+    pub bytes: u64,
+    /// Of a file.
+    pub sha256: Option<String>,
 }
 
 /// One finding.
@@ -102,6 +121,8 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Prune(prune) => prune::run(context, &request.home, prune).await,
         Task::Verify(verify) => verify::run(context, &request.home, verify).await,
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,
+        Task::Extract(extract) => extract::run(context, &request.home, extract).await,
+        Task::Export(export) => export::run(context, &request.home, export).await,
         Task::Check(check) => check::run(context, &request.home, check).await,
         Task::Compare(asked) => compare::run(context, &request.home, asked).await,
     }

@@ -94,8 +94,17 @@ fn is_defect(failure: &Failure) -> bool {
 
 /// The step that comes after those that are done.
 fn subject(done: &[ReportRow]) -> &'static str {
-    const STEPS: [&str; 8] =
-        ["file", "size", "sha256", "structure", "manifest", "contents", "payload", "restore"];
+    const STEPS: [&str; 9] = [
+        "file",
+        "size",
+        "sha256",
+        "structure",
+        "manifest",
+        "contents",
+        "payload",
+        "members",
+        "restore",
+    ];
     STEPS.get(done.len()).copied().unwrap_or("restore")
 }
 
@@ -231,5 +240,7 @@ async fn read(
     }
     let Claim { tables, .. } = claim;
     rows.push(ReportRow::ok("payload", format!("{found} rows in {tables} tables")));
+    let others = super::members::check(context, path, manifest, stall).await?;
+    rows.push(ReportRow::ok("members", format!("{others} beside the dump")));
     Ok(())
 }

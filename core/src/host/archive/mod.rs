@@ -4,6 +4,7 @@
 //! behind it. `reader` opens a finished one, `foreign` one of another program; both look at its
 //! `structure` first and read a `member` against what the zip says of it.
 
+pub mod checked;
 pub mod follow;
 pub mod foreign;
 pub mod gauge;

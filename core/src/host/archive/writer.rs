@@ -33,8 +33,25 @@ const DEFLATE_LEVEL: i64 = 6;
 pub enum Storage {
     /// As it is: its bytes are payload, and the reader behind us is told of it.
     Payload,
-    /// Deflated: small members of our own.
+    /// Deflated: small members of our own, and attached files.
     Deflated,
+    /// As it is, and no payload: attached files that are compressed already.
+    Stored,
+}
+
+/// What a zip says of a file beside its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Meta {
+    /// Permissions.
+    pub mode: u32,
+    /// None: the start of the run. The zip has two seconds' precision and no zone: UTC.
+    pub modified: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self { mode: 0o600, modified: None }
+    }
 }
 
 /// What a finished archive is.
@@ -108,12 +125,20 @@ impl ArchiveWriter {
 
     /// Begins a member. Errors: a name, or so many members, that no reader would take.
     pub fn begin(&mut self, name: &str, storage: Storage) -> Result<()> {
+        self.begin_file(name, storage, Meta::default())
+    }
+
+    /// Begins a member that has permissions and a time of its own.
+    pub fn begin_file(&mut self, name: &str, storage: Storage, meta: Meta) -> Result<()> {
+        let modified = meta.modified.and_then(|m| DateTime::try_from(m.naive_utc()).ok());
         let options = SimpleFileOptions::default()
             .large_file(true)
-            .unix_permissions(0o600)
-            .last_modified_time(self.modified);
+            .unix_permissions(meta.mode)
+            .last_modified_time(modified.unwrap_or(self.modified));
         let options = match storage {
-            Storage::Payload => options.compression_method(CompressionMethod::Stored),
+            Storage::Payload | Storage::Stored => {
+                options.compression_method(CompressionMethod::Stored)
+            }
             Storage::Deflated => options
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(DEFLATE_LEVEL)),

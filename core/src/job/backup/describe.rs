@@ -51,6 +51,7 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
         migrations: gathered.migrations.clone(),
         application: backup.application.clone(),
         warnings: dumped.warnings.clone(),
+        attachments: Vec::new(),
         members: Vec::new(),
     })
 }

@@ -3,6 +3,7 @@
 //! In: the request. Out: a published archive, or a failure and nothing but a row. Whatever ends
 //! this function early drops the partial file, the children and the sessions on its way out.
 
+mod attach;
 mod describe;
 mod directory;
 mod dump;
@@ -12,6 +13,8 @@ mod pack;
 mod publish;
 mod snapshot;
 mod watch;
+
+pub use attach::guarded;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -141,9 +144,11 @@ async fn warned(work: &Work<'_>, ran: Result<()>) -> Option<Failure> {
 /// The steps. Each takes what the one before it gives; nothing is kept of a run that stops.
 async fn steps(work: &Work<'_>) -> Result<()> {
     let place = place(work)?;
+    let attached = attach::plan(work, &place).await?;
     let (locked, mut dumped) = locked_and_dumped(work, &place).await?;
-    let manifest = describe::manifest(work, &locked, &mut dumped)?;
+    let mut manifest = describe::manifest(work, &locked, &mut dumped)?;
     drop(locked);
+    let dumped = attach::add(work, attached, dumped, &mut manifest).await?;
     phase(work.context, Phase::Verifying);
     let sealed = publish::seal(work, dumped, &manifest).await?;
     phase(work.context, Phase::Publishing);

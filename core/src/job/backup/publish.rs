@@ -55,6 +55,11 @@ pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Resul
             ))
             .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
     }
+    if !manifest.attachments.is_empty() {
+        // The dump was decoded while it was written, these were not.
+        let stall = Duration::from_millis(work.backup.limits.stall);
+        crate::job::members::check(work.context, partial.path(), &manifest, stall).await?;
+    }
     let database_size = manifest.facts.database.size_bytes;
     let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
     Ok(Sealed { partial, archive: read, manifest, warnings, database_size })

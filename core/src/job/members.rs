@@ -1,0 +1,52 @@
+//! Reads the members beside the dump (attached files, roles, the table of contents) and holds each
+//! against the manifest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::context::Context;
+use super::wait::{moving, until};
+use crate::decide::archive_spec::payload_member;
+use crate::decide::manifest::{Manifest, Member};
+use crate::error::Result;
+use crate::host::archive::checked::Checked;
+use crate::host::archive::reader::Archive;
+use crate::host::stoppable::{Stop, Stoppable};
+
+/// Read at once.
+const CHUNK: usize = 256 << 10;
+/// What stands still when reading does.
+const READING: &str = "reading the members of the archive";
+
+/// Reads them all and gives their number. Errors: `Damaged`, naming the member.
+pub async fn check(
+    context: &Context<'_>,
+    path: &Path,
+    manifest: &Manifest,
+    stall: Duration,
+) -> Result<usize> {
+    let others = manifest.members.iter().filter(|member| payload_member(&member.name).is_none());
+    let others: Vec<Member> = others.cloned().collect();
+    let count = others.len();
+    let (path, stop) = (path.to_owned(), Stop::default());
+    let mut reading = Stoppable::spawn("pg_backup members", &stop, move |stop| {
+        let mut archive = Archive::open(&path)?;
+        others.iter().try_for_each(|member| read(&mut archive, member, stop))
+    })?;
+    let control = moving(context.control, READING, stop.bytes(), stall);
+    until(&control, || reading.try_join()).await?;
+    Ok(count)
+}
+
+fn read(archive: &mut Archive, member: &Member, stop: &Stop) -> Result<()> {
+    use std::io::Read;
+    let mut checked = Checked::new(archive.open_member(&member.name)?, member);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = checked.read(&mut buffer).map_err(|e| checked.failure(&e))?;
+        if count == 0 {
+            return checked.finish();
+        }
+        stop.moved(count)?;
+    }
+}
