@@ -29,6 +29,7 @@ mod standby;
 mod template;
 mod timescale;
 mod tmpfs;
+mod tree;
 
 pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
@@ -47,3 +48,4 @@ pub use schedule::{ScheduleRun, seconds_until};
 pub use shop::into_schema;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};
+pub use tree::{plant_app, tree};

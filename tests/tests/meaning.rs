@@ -37,7 +37,7 @@ fn wrong_arguments_are_refused_with_a_hint_and_leave_no_row() {
         ("tables => '{\"\"}'", "22023"),
         ("schemas => '{a.b}'", "22023"),
         ("exclude_table_data => ARRAY['\"open']", "22023"),
-        ("attach => '{/etc/passwd}'", "22023"),
+        ("attach => '{etc/passwd}'", "22023"),
         ("database => 'nope'", "3D000"),
         ("database => ''", "3D000"),
     ] {

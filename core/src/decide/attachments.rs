@@ -53,6 +53,25 @@ pub fn attached_name(path: &str) -> Result<String> {
     Ok(encode(name.as_encoded_bytes()))
 }
 
+/// The member of what lies at `path` below a thing attached as `name`:
+/// `attachments/<name>/<path>`, each name encoded. Errors: `LimitExceeded` when it is too long.
+pub fn member_name(name: &str, path: &Path) -> Result<String> {
+    let mut member = format!("{ATTACHMENTS}{name}");
+    for part in path {
+        member.push('/');
+        member.push_str(&encode(part.as_encoded_bytes()));
+    }
+    // A folder's name has a slash behind it.
+    if member.len() < MEMBER_MAX {
+        return Ok(member);
+    }
+    let shown = path.to_string_lossy().escape_debug().to_string();
+    let message = format!("the path of \"{shown}\" is too long to be attached");
+    Err(Failure::new(Class::LimitExceeded, message)
+        .detail(format!("Names in an archive have at most {MEMBER_MAX} bytes."))
+        .hint("Attach a folder further down."))
+}
+
 /// The setting's directories and the path that is asked for, both without links: whether it is
 /// allowed.
 pub fn is_below(path: &Path, directories: &[PathBuf]) -> bool {

@@ -16,12 +16,13 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode};
 
 use super::reach::{Found, Guarded, Opened, open_below, shown};
+use crate::decide::attachments::member_name;
 use crate::error::{Class, Failure, Result};
 
 /// Files and folders of one backup: each is a line of the manifest and a member of the archive.
 pub const ENTRIES_MAX: u64 = 100_000;
-/// Bytes of all their paths: they stand in the manifest, whose size is limited.
-const PATH_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of the names of their members, which stand in the manifest twice; its size is limited.
+const NAME_BYTES_MAX: u64 = 8 << 20;
 /// Folders inside each other; each is an open file while it is walked.
 const DEPTH_MAX: usize = 64;
 /// Warnings that are written out; of more there is the number.
@@ -34,15 +35,22 @@ pub enum Item {
     File(File),
 }
 
-/// Takes what is found: the path below the root (empty for the root), what it is, and its
-/// metadata.
-pub type Visit<'a> = &'a mut dyn FnMut(&Path, Item, &FileStat) -> Result<()>;
+/// Takes what is found: the path below the root (empty for the root), the name of its member, what
+/// it is, and its metadata.
+pub type Visit<'a> = &'a mut dyn FnMut(&Path, &str, Item, &FileStat) -> Result<()>;
+
+/// A thing that is attached: where it is, and its name in the archive.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub path: &'a Path,
+    pub name: &'a str,
+}
 
 /// What all walks of one backup have met.
 #[derive(Debug, Default)]
 pub struct Met {
     entries: u64,
-    path_bytes: u64,
+    name_bytes: u64,
     warnings: Vec<String>,
     unwritten: u64,
 }
@@ -65,17 +73,19 @@ impl Met {
         warnings
     }
 
-    fn count(&mut self, source: &Path, path: &Path) -> Result<()> {
+    /// Counts one entry and gives the name of its member.
+    fn count(&mut self, place: Place<'_>, path: &Path) -> Result<String> {
+        let member = member_name(place.name, path)?;
         self.entries += 1;
-        self.path_bytes += path.as_os_str().len() as u64;
-        if self.entries <= ENTRIES_MAX && self.path_bytes <= PATH_BYTES_MAX {
-            return Ok(());
+        self.name_bytes += member.len() as u64;
+        if self.entries <= ENTRIES_MAX && self.name_bytes <= NAME_BYTES_MAX {
+            return Ok(member);
         }
-        let message = format!("\"{}\" holds too much to be attached", shown(source));
+        let message = format!("\"{}\" holds too much to be attached", shown(place.path));
         Err(Failure::new(Class::LimitExceeded, message)
             .detail(format!(
-                "A backup attaches at most {ENTRIES_MAX} files and folders, and {PATH_BYTES_MAX} \
-                 bytes of paths."
+                "A backup attaches at most {ENTRIES_MAX} files and folders, and {NAME_BYTES_MAX} \
+                 bytes of names."
             ))
             .hint("Attach fewer folders, or pack small files into one."))
     }
@@ -89,44 +99,50 @@ struct Level {
     names: Vec<OsString>,
 }
 
-/// Visits `root`, which was opened at `source`, and all that is below it.
+/// Visits `root`, which was opened at `place`, and all that is below it.
 pub fn walk(
     root: Opened,
-    source: &Path,
+    place: Place<'_>,
     guarded: &Guarded,
     met: &mut Met,
     visit: Visit<'_>,
 ) -> Result<()> {
-    met.count(source, Path::new(""))?;
-    if !root.is_folder() {
-        return visit(Path::new(""), Item::File(File::from(root.fd)), &root.stat);
-    }
-    visit(Path::new(""), Item::Folder, &root.stat)?;
-    let mut levels = vec![level(root.fd, PathBuf::new(), source)?];
-    while let Some(level_now) = levels.last_mut() {
-        let Some(name) = level_now.names.pop() else {
+    let top = PathBuf::new();
+    let mut levels: Vec<Level> = taken(root, top, place, met, visit)?.into_iter().collect();
+    while let Some(level) = levels.last_mut() {
+        let Some(name) = level.names.pop() else {
             levels.pop();
             continue;
         };
-        let path = level_now.path.join(&name);
-        let full = source.join(&path);
-        let opened = match find(&level_now.fd, &name, &full, met)? {
-            Some(opened) => opened,
-            None => continue,
-        };
+        let path = level.path.join(&name);
+        let full = place.path.join(&path);
+        let Some(opened) = find(&level.fd, &name, &full, met)? else { continue };
         guarded.check(&opened.stat, &full)?;
-        met.count(source, &path)?;
-        if !opened.is_folder() {
-            visit(&path, Item::File(File::from(opened.fd)), &opened.stat)?;
-            continue;
-        }
-        visit(&path, Item::Folder, &opened.stat)?;
-        if levels.len() >= DEPTH_MAX {
+        let below = taken(opened, path, place, met, visit)?;
+        if below.is_some() && levels.len() >= DEPTH_MAX {
             return Err(too_deep(&full));
         }
-        levels.push(level(opened.fd, path, source)?);
+        levels.extend(below);
     }
     Ok(())
+}
+
+/// Gives one thing to the visitor; a folder is walked next.
+fn taken(
+    opened: Opened,
+    path: PathBuf,
+    place: Place<'_>,
+    met: &mut Met,
+    visit: Visit<'_>,
+) -> Result<Option<Level>> {
+    let member = met.count(place, &path)?;
+    if !opened.is_folder() {
+        visit(&path, &member, Item::File(File::from(opened.fd)), &opened.stat)?;
+        return Ok(None);
+    }
+    visit(&path, &member, Item::Folder, &opened.stat)?;
+    let names = names(&opened.fd).map_err(|e| unreadable(&place.path.join(&path), e))?;
+    Ok(Some(Level { fd: opened.fd, path, names }))
 }
 
 /// Opens a name, or notes why there is nothing to take.
@@ -143,11 +159,6 @@ fn find(parent: &OwnedFd, name: &OsStr, full: &Path, met: &mut Met) -> Result<Op
         }
         Err(errno) => Err(unreadable(full, errno)),
     }
-}
-
-fn level(fd: OwnedFd, path: PathBuf, source: &Path) -> Result<Level> {
-    let names = names(&fd).map_err(|errno| unreadable(&source.join(&path), errno))?;
-    Ok(Level { fd, path, names })
 }
 
 /// The names in a directory, the first one last. There are no more of them than the limit on

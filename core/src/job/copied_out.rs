@@ -205,7 +205,7 @@ fn member(archive: &mut Archive, kind: &Kind, decode: bool, sink: &mut impl Writ
         return sink.write_all(&manifest).map_err(|e| write_failure(&e));
     };
     let codec = payload_member(&member.name).map(|(codec, _)| codec).filter(|_| decode);
-    let mut checked = Checked::new(archive.open_member(&member.name)?, member);
+    let mut checked = Checked::new(archive.member(&member.name, member.size)?, member);
     match codec {
         None | Some(Codec::Plain) => pump(&mut checked, sink, |c, e| c.failure(e))?,
         Some(codec) => decoded(codec, &mut checked, sink)?,

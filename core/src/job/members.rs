@@ -40,7 +40,7 @@ pub async fn check(
 
 fn read(archive: &mut Archive, member: &Member, stop: &Stop) -> Result<()> {
     use std::io::Read;
-    let mut checked = Checked::new(archive.open_member(&member.name)?, member);
+    let mut checked = Checked::new(archive.member(&member.name, member.size)?, member);
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = checked.read(&mut buffer).map_err(|e| checked.failure(&e))?;

@@ -230,7 +230,7 @@ impl Archive {
 
     /// The bytes of a member as they were before the zip: for one that is larger than memory. The
     /// caller knows from the manifest where it has to end, and reads no further.
-    pub fn open_member(&mut self, name: &str) -> Result<impl Read + '_> {
+    pub fn member(&mut self, name: &str, cap: u64) -> Result<impl Read + '_> {
         let path = self.path.clone();
         self.zip.by_name(name).map_err(|error| {
             let name: String = name.escape_debug().take(200).collect();

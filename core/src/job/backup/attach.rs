@@ -17,7 +17,7 @@ use nix::sys::stat::FileStat;
 
 use super::dump::Dumped;
 use super::{Phase, Work};
-use crate::decide::attachments::{ATTACHMENTS, MEMBER_MAX, attached_name, encode};
+use crate::decide::attachments::attached_name;
 use crate::decide::manifest::{AttachedEntry, Attachment, Manifest};
 use crate::decide::progress::Progress;
 use crate::decide::settings::Settings;
@@ -27,7 +27,7 @@ use crate::host::archive::writer::{ArchiveWriter, Meta, Storage, archive_failure
 use crate::host::dir::BackupDir;
 use crate::host::reach::{AllowList, Guarded, open_exact, shown};
 use crate::host::threads;
-use crate::host::tree::{Item, Met, unreadable, walk};
+use crate::host::tree::{Item, Met, Place, unreadable, walk};
 use crate::job::wait::{moving, until};
 
 /// Read at once.
@@ -56,6 +56,12 @@ struct Source {
     path: PathBuf,
 }
 
+impl Source {
+    fn place(&self) -> Place<'_> {
+        Place { path: &self.path, name: &self.name }
+    }
+}
+
 /// Looks at everything that is to be attached, and opens every file once.
 pub async fn plan(work: &Work<'_>, place: &BackupDir) -> Result<Plan> {
     let settings = work.context.settings;
@@ -76,8 +82,7 @@ pub async fn plan(work: &Work<'_>, place: &BackupDir) -> Result<Plan> {
         let (mut bytes, mut met) = (0, Met::default());
         for source in &looked_at {
             let root = open_exact(&source.path, &kept)?;
-            walk(root, &source.path, &kept, &mut met, &mut |path, item, stat| {
-                member_name(&source.name, path)?;
+            walk(root, source.place(), &kept, &mut met, &mut |_, _, item, stat| {
                 bytes +=
                     if matches!(item, Item::File(_)) { stat.st_size.unsigned_abs() } else { 0 };
                 Ok(())
@@ -152,8 +157,8 @@ fn copy_one(
     let mut found = Attachment { name, source: asked, ..Attachment::default() };
     let mut changed = Vec::new();
     let root = open_exact(&source.path, guarded)?;
-    walk(root, &source.path, guarded, met, &mut |path, item, stat| {
-        let mut member = member_name(&source.name, path)?;
+    walk(root, source.place(), guarded, met, &mut |path, member, item, stat| {
+        let mut member = member.to_owned();
         let (mode, modified) = (stat.st_mode & 0o7777, time(stat.st_mtime, stat.st_mtime_nsec));
         match item {
             Item::Folder => member.push('/'),
@@ -231,23 +236,6 @@ fn storage(sample: &[u8]) -> Storage {
         Ok(packed) if packed.len() * 100 < sample.len() * WORTH_PERCENT => Storage::Deflated,
         _ => Storage::Stored,
     }
-}
-
-/// `attachments/<name>/<path>`, each name encoded.
-fn member_name(name: &str, path: &Path) -> Result<String> {
-    let mut member = format!("{ATTACHMENTS}{name}");
-    for part in path {
-        member.push('/');
-        member.push_str(&encode(part.as_encoded_bytes()));
-    }
-    // A folder's name has a slash behind it.
-    if member.len() < MEMBER_MAX {
-        return Ok(member);
-    }
-    let message = format!("the path of \"{}\" is too long to be attached", shown(path));
-    Err(Failure::new(Class::LimitExceeded, message)
-        .detail(format!("Names in an archive have at most {MEMBER_MAX} bytes."))
-        .hint("Attach a folder further down."))
 }
 
 fn time(seconds: i64, nanos: i64) -> DateTime<Utc> {

@@ -163,7 +163,7 @@ async fn dump(mut work: Work<'_>) -> Result<Vec<CopiedOut>> {
 fn write_payload(archive: &mut Archive, member: &Member, sink: &mut impl Write) -> Result<()> {
     let codec = payload_member(&member.name).map(|(codec, _)| codec);
     let codec = codec.ok_or_else(|| Failure::new(Class::Internal, "not a dump"))?;
-    let mut checked = Checked::new(archive.open_member(&member.name)?, member);
+    let mut checked = Checked::new(archive.member(&member.name, member.size)?, member);
     decoded(codec, &mut checked, sink)?;
     checked.finish()
 }
