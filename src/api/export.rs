@@ -7,7 +7,7 @@ use pg_backup_core::job::CopiedOut;
 use pgrx::prelude::*;
 
 use super::extract::ensure_superuser;
-use super::{home, not_null};
+use super::{audited_home, not_null};
 use crate::error::unwrap;
 use crate::settings;
 use crate::worker::call;
@@ -41,5 +41,5 @@ fn export(
     call::ensure_ready()?;
     call::ensure_nothing_written("backup_export()")?;
     let task = Task::Export(Export { backup, directory, layout, limits: settings::limits() });
-    Ok(call::run(&Request { home: home(0)?, task })?.copied)
+    Ok(call::run(&Request { home: audited_home("backup_export", 0)?, task })?.copied)
 }

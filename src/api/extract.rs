@@ -4,7 +4,7 @@ use pg_backup_core::decide::request::{Extract, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 
-use super::{home, not_null};
+use super::{audited_home, not_null};
 use crate::error::unwrap;
 use crate::worker::call;
 use crate::{pg, settings};
@@ -30,7 +30,7 @@ fn extract(id: Option<i64>, member: Option<String>, directory: Option<String>) -
     call::ensure_ready()?;
     call::ensure_nothing_written("backup_extract()")?;
     let task = Task::Extract(Extract { backup, member, directory, limits: settings::limits() });
-    let report = call::run(&Request { home: home(0)?, task })?;
+    let report = call::run(&Request { home: audited_home("backup_extract", 0)?, task })?;
     let files = report.copied.first().map_or(0, |copied| copied.files);
     Ok(i64::try_from(files).unwrap_or(i64::MAX))
 }

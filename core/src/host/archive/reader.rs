@@ -228,16 +228,6 @@ impl Archive {
         read_whole(self.member(name, cap)?)
     }
 
-    /// The bytes of a member as they were before the zip: for one that is larger than memory. The
-    /// caller knows from the manifest where it has to end, and reads no further.
-    pub fn member(&mut self, name: &str, cap: u64) -> Result<impl Read + '_> {
-        let path = self.path.clone();
-        self.zip.by_name(name).map_err(|error| {
-            let name: String = name.escape_debug().take(200).collect();
-            damaged(&path, &format!("has a broken member \"{name}\"")).detail(format!("{error}."))
-        })
-    }
-
     /// The payload members in the order of the file; each is stored, so that its bytes are a
     /// range of the file.
     pub fn payload(&self) -> Result<Vec<Payload>> {

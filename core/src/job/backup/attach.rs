@@ -21,7 +21,7 @@ use crate::decide::attachments::attached_name;
 use crate::decide::manifest::{AttachedEntry, Attachment, Manifest};
 use crate::decide::progress::Progress;
 use crate::decide::settings::Settings;
-use crate::error::{Class, Failure, Result};
+use crate::error::Result;
 use crate::fault;
 use crate::host::archive::writer::{ArchiveWriter, Meta, Storage, archive_failure};
 use crate::host::dir::BackupDir;

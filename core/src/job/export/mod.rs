@@ -46,10 +46,10 @@ pub async fn run(context: &Context<'_>, home: &Home, export: &Export) -> Result<
     let limited = deadline(context.control, Duration::from_millis(export.limits.runtime));
     let context = &Context { control: &limited, ..*context };
     context.control.report(&Progress { phase: Phase::Exporting, ..Progress::default() });
-    let mut work = prepare(context, home, export).await?;
+    let work = prepare(context, home, export).await?;
     export.layout.ensure_fits(&work.manifest)?;
     let copied = match export.layout {
-        Layout::Zip => vec![zip(&mut work).await?],
+        Layout::Zip => vec![zip(&work).await?],
         Layout::Dump => dump(work).await?,
         Layout::Script => vec![script::script(work).await?],
         Layout::Directory => vec![directory(work).await?],
@@ -105,7 +105,7 @@ impl Work<'_> {
 }
 
 /// The archive as it is.
-async fn zip(work: &mut Work<'_>) -> Result<CopiedOut> {
+async fn zip(work: &Work<'_>) -> Result<CopiedOut> {
     let fresh = Fresh::file(&work.parent, OsStr::new(&work.name()))?;
     let (path, row) = (work.source.path.clone(), &work.source.row);
     let (file, room, total) = (fresh.handle()?, work.room.clone(), row.size_bytes.unsigned_abs());
@@ -125,7 +125,7 @@ async fn zip(work: &mut Work<'_>) -> Result<CopiedOut> {
 }
 
 /// The dump as pg_restore reads it, and the manifest beside it.
-async fn dump(mut work: Work<'_>) -> Result<Vec<CopiedOut>> {
+async fn dump(work: Work<'_>) -> Result<Vec<CopiedOut>> {
     let member = work.payload()?;
     let Manifest { facts, created_at, .. } = &work.manifest;
     let beside = manifest_name(&facts.database.name, created_at.start);
