@@ -33,7 +33,7 @@ pub struct Manifest {
     pub application: Application,
     pub warnings: Vec<String>,
     /// Files and folders that were copied beside the dump.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     /// Every other member of the archive.
     pub members: Vec<Member>,

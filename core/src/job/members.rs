@@ -18,27 +18,29 @@ const CHUNK: usize = 256 << 10;
 /// What stands still when reading does.
 const READING: &str = "reading the members of the archive";
 
-/// Reads them all and gives their number. Errors: `Damaged`, naming the member.
+/// The members of an archive beside its dump.
+pub fn others(manifest: &Manifest) -> Vec<Member> {
+    let others = manifest.members.iter().filter(|member| payload_member(&member.name).is_none());
+    others.cloned().collect()
+}
+
+/// Reads them all. Errors: `Damaged`, naming the member.
 pub async fn check(
     context: &Context<'_>,
     path: &Path,
-    manifest: &Manifest,
+    others: Vec<Member>,
     stall: Duration,
-) -> Result<usize> {
-    let others = manifest.members.iter().filter(|member| payload_member(&member.name).is_none());
-    let others: Vec<Member> = others.cloned().collect();
-    let count = others.len();
+) -> Result<()> {
     let (path, stop) = (path.to_owned(), Stop::default());
     let mut reading = Stoppable::spawn("pg_backup members", &stop, move |stop| {
-        let mut archive = Archive::open(&path)?;
-        others.iter().try_for_each(|member| read(&mut archive, member, stop))
+        let archive = Archive::open(&path)?;
+        others.iter().try_for_each(|member| read(&archive, member, stop))
     })?;
     let control = moving(context.control, READING, stop.bytes(), stall);
-    until(&control, || reading.try_join()).await?;
-    Ok(count)
+    until(&control, || reading.try_join()).await
 }
 
-fn read(archive: &mut Archive, member: &Member, stop: &Stop) -> Result<()> {
+fn read(archive: &Archive, member: &Member, stop: &Stop) -> Result<()> {
     use std::io::Read;
     let mut checked = Checked::new(archive.member(&member.name, member.size)?, member);
     let mut buffer = vec![0; CHUNK];

@@ -12,7 +12,7 @@ use super::{Report, ReportRow, contents};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
 use crate::decide::archive_spec::{Content, payload_member};
-use crate::decide::manifest::Manifest;
+use crate::decide::manifest::{Manifest, Member};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Verify};
 use crate::decide::verify_level::Level;
@@ -140,7 +140,7 @@ async fn steps(
         drop(manifest);
         if verify.level >= Level::Read {
             let stall = Duration::from_millis(verify.limits.stall);
-            read(context, &path, &claim, stall, rows).await?;
+            read(context, &path, claim, stall, rows).await?;
         }
     }
     Ok(())
@@ -207,12 +207,15 @@ struct Claim {
     custom: bool,
     rows: u64,
     tables: usize,
+    /// The members beside the dump.
+    others: Vec<Member>,
 }
 
 impl Claim {
     fn of(manifest: &Manifest) -> Self {
         let custom = manifest.dump.format == "custom";
-        Self { custom, rows: manifest.total_rows(), tables: manifest.tables.len() }
+        let others = super::members::others(manifest);
+        Self { custom, rows: manifest.total_rows(), tables: manifest.tables.len(), others }
     }
 }
 
@@ -220,7 +223,7 @@ impl Claim {
 async fn read(
     context: &Context<'_>,
     path: &Path,
-    claim: &Claim,
+    claim: Claim,
     stall: Duration,
     rows: &mut Vec<ReportRow>,
 ) -> Result<()> {
@@ -238,9 +241,9 @@ async fn read(
             format!("the dump holds {found} rows, the manifest says {}", claim.rows),
         ));
     }
-    let Claim { tables, .. } = claim;
-    rows.push(ReportRow::ok("payload", format!("{found} rows in {tables} tables")));
-    let others = super::members::check(context, path, manifest, stall).await?;
+    rows.push(ReportRow::ok("payload", format!("{found} rows in {} tables", claim.tables)));
+    let others = claim.others.len();
+    super::members::check(context, path, claim.others, stall).await?;
     rows.push(ReportRow::ok("members", format!("{others} beside the dump")));
     Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Wire {
     application: Application,
     #[serde(default)]
     warnings: Vec<String>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
     members: Vec<Member>,
 }
 
@@ -73,6 +75,7 @@ impl From<Wire> for Manifest {
             migrations: wire.migrations,
             application: wire.application,
             warnings: wire.warnings,
+            attachments: wire.attachments,
             members: wire.members,
         }
     }

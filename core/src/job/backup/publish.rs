@@ -19,6 +19,7 @@ use crate::host::archive::follow::ReadBack;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
 use crate::host::threads;
+use crate::job::members;
 use crate::job::wait::{joined, last_words};
 
 /// How long the disk may take to make an archive durable. Most of it is there already; a disk that
@@ -58,7 +59,8 @@ pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Resul
     if !manifest.attachments.is_empty() {
         // The dump was decoded while it was written, these were not.
         let stall = Duration::from_millis(work.backup.limits.stall);
-        crate::job::members::check(work.context, partial.path(), &manifest, stall).await?;
+        let others = members::others(&manifest);
+        members::check(work.context, partial.path(), others, stall).await?;
     }
     let database_size = manifest.facts.database.size_bytes;
     let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
