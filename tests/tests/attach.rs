@@ -45,7 +45,7 @@ fn attached_files_come_back_byte_by_byte_under_every_name() {
     );
     let id = cluster.value("postgres", &sql);
     let run = cluster.last_backup();
-    assert_eq!((run.status.as_str(), run.warnings.as_str()), ("succeeded", ""));
+    assert_eq!((run.status.as_str(), run.warnings.as_str()), ("succeeded", "{}"));
 
     let listed = format!(
         "SELECT count(*) || ' ' || count(*) FILTER (WHERE bytes = 0) || ' ' || \

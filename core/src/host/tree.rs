@@ -46,6 +46,14 @@ pub struct Place<'a> {
     pub name: &'a str,
 }
 
+impl Place<'_> {
+    /// Where something below it is.
+    pub fn full(&self, path: &Path) -> PathBuf {
+        // Joining nothing would put a slash behind the name of a file.
+        if path.as_os_str().is_empty() { self.path.to_owned() } else { self.path.join(path) }
+    }
+}
+
 /// What all walks of one backup have met.
 #[derive(Debug, Default)]
 pub struct Met {
@@ -115,7 +123,7 @@ pub fn walk(
             continue;
         };
         let path = level.path.join(&name);
-        let full = place.path.join(&path);
+        let full = place.full(&path);
         let Some(opened) = find(&level.fd, &name, &full, met)? else { continue };
         guarded.check(&opened.stat, &full)?;
         let below = taken(opened, path, place, met, visit)?;
@@ -141,7 +149,7 @@ fn taken(
         return Ok(None);
     }
     visit(&path, &member, Item::Folder, &opened.stat)?;
-    let names = names(&opened.fd).map_err(|e| unreadable(&place.path.join(&path), e))?;
+    let names = names(&opened.fd).map_err(|e| unreadable(&place.full(&path), e))?;
     Ok(Some(Level { fd: opened.fd, path, names }))
 }
 

@@ -163,7 +163,7 @@ fn copy_one(
         match item {
             Item::Folder => member.push('/'),
             Item::File(file) => {
-                let full = source.path.join(path);
+                let full = source.place().full(path);
                 let meta = Meta { mode, modified: Some(modified) };
                 let copied = copy_file(file, &full, stat, writer, (&member, meta), moved)?;
                 found.files += 1;
@@ -171,10 +171,10 @@ fn copy_one(
                 if copied.changed {
                     changed.push(full);
                 }
+                fault::point("attached");
             }
         }
         found.entries.push(AttachedEntry { member, mode: format!("{mode:04o}"), modified });
-        fault::point("attached");
         Ok(())
     })?;
     for path in changed {
