@@ -43,6 +43,19 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["schedules"]);
+extension_sql_file!(
+    "../sql/transfer.sql",
+    name = "transfer",
+    requires = [
+        "tables",
+        api::download::backup_download_chunks,
+        api::upload::backup_upload_begin,
+        api::upload::backup_upload_part,
+        api::upload::backup_upload_finish,
+        api::upload::backup_upload_abort,
+        api::upload::backup_upload_rows,
+    ]
+);
 extension_sql_file!("../sql/views.sql", name = "views", finalize);
 
 /// Runs once in the postmaster when the library is preloaded, else in every backend that loads

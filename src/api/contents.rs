@@ -69,13 +69,20 @@ fn attached(manifest: &Manifest, last: i32) -> impl Iterator<Item = Row> {
 }
 
 fn stored_file(id: i64) -> Result<String> {
+    stored_archive(id).map(|(file, _)| file)
+}
+
+/// The file of a backup, and how many bytes it was written with.
+pub(super) fn stored_archive(id: i64) -> Result<(String, u64)> {
     let backup = catalog::backup(&catalog::schema()?, id)?.ok_or_else(|| {
         Failure::new(Class::UndefinedObject, format!("backup {id} does not exist"))
             .hint("See backup_history for the ids of backups in this database.")
     })?;
     let state = backup.file_state.unwrap_or_default();
     match backup.file {
-        Some(file) if state != "deleted" && state != "pruned" => Ok(file),
+        Some(file) if state != "deleted" && state != "pruned" => {
+            Ok((file, backup.size_bytes.unwrap_or_default().unsigned_abs()))
+        }
         _ => Err(Failure::new(Class::UndefinedObject, format!("backup {id} has no archive"))
             .hint("See file_state in backup_history.")),
     }

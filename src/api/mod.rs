@@ -8,6 +8,7 @@ mod contents;
 mod delete;
 mod export;
 mod extract;
+pub mod download;
 mod hook;
 mod job;
 mod progress;
@@ -16,6 +17,7 @@ mod restore_arguments;
 mod retention;
 mod schedule;
 mod schedule_arguments;
+pub mod upload;
 mod verify;
 
 use pg_backup_core::decide::request::Home;
@@ -24,6 +26,14 @@ use pg_backup_core::error::{Class, Failure, Result};
 pub use schedule_arguments::Checked;
 
 use crate::{catalog, pg};
+
+/// Errors unless the caller is a superuser. Only in functions that are not SECURITY DEFINER.
+fn ensure_superuser(doing: &str) -> Result<()> {
+    if pg::caller().superuser {
+        return Ok(());
+    }
+    Err(Failure::new(Class::InsufficientPrivilege, format!("must be superuser to {doing}")))
+}
 
 /// Where the run of this call will be recorded. `id` is 0 unless it was handed out already.
 fn home(id: i64) -> Result<Home> {

@@ -21,6 +21,7 @@ pub struct Stored {
     pub database: String,
     pub file: Option<String>,
     pub file_state: Option<String>,
+    pub size_bytes: Option<i64>,
 }
 
 /// The schema of the extension in this database.
@@ -82,7 +83,7 @@ pub fn database_exists(name: &str) -> Result<bool> {
 /// The file of a backup; None when there is no such run.
 pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
     let sql = format!(
-        "SELECT database, file, file_state FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
+        "SELECT database, file, file_state, size_bytes FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
     );
     let found = Spi::connect(|client| {
@@ -92,6 +93,7 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
             database: row.get::<String>(1)?.unwrap_or_default(),
             file: row.get(2)?,
             file_state: row.get(3)?,
+            size_bytes: row.get(4)?,
         }))
     });
     found.map_err(|error| spi_failure(&error))

@@ -2,6 +2,7 @@
 //!
 //! Out comes plain data. All of it runs on the main thread of its process, as pgrx enforces.
 
+mod bytes;
 mod guard;
 mod guc;
 mod latch;
@@ -13,6 +14,7 @@ mod spawn;
 mod table;
 mod transaction;
 
+pub use bytes::{Bytes, bytes_of_file};
 pub use guard::{Asks, guard};
 pub use guc::{define_checked_string, environment, reserve_prefix, set_boot_value};
 pub use latch::{is_running, sleep, wake};

@@ -67,6 +67,7 @@ pub fn define() {
     define_limits();
     define_defaults();
     define_facts();
+    super::transfer::define();
     pg::reserve_prefix(c"pg_backup");
 }
 

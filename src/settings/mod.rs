@@ -1,6 +1,7 @@
 //! The settings of the extension, `pg_backup.*`, as plain values. Nothing else reads a setting.
 
 mod define;
+mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use pgrx::GucSetting;
 
 pub use define::define;
 use define::*;
+pub use transfer::upload_keep;
 
 use crate::pg;
 
@@ -52,6 +54,7 @@ pub fn load() -> Settings {
         attach_directories: text(&ATTACH_DIRECTORIES).unwrap_or_default(),
         export_directories: text(&EXPORT_DIRECTORIES).unwrap_or_default(),
         hook_timeout: Duration::from_secs(HOOK_TIMEOUT.get().unsigned_abs().into()),
+        signing_key_file: transfer::signing_key_file(),
     }
 }
 

@@ -18,6 +18,7 @@ use super::control::{WorkerControl, cancelled};
 use super::runner::encode;
 use super::schedules::Schedules;
 use super::slots::{self, Slot, State, Ticket};
+use super::uploads::Uploads;
 use super::verdict::{Verdict, concurrent, no_worker, verdict};
 use crate::error::log_warning;
 use crate::{pg, settings};
@@ -60,6 +61,7 @@ struct Launcher {
     /// Runners that were asked for, until they have ended.
     runners: Vec<(Ticket, pg::Worker)>,
     schedules: Schedules,
+    uploads: Uploads,
     recovered: bool,
     retry_at: Instant,
     /// Since when no worker slot of the server has been free.
@@ -71,6 +73,7 @@ impl Launcher {
         Self {
             runners: Vec::new(),
             schedules: Schedules::default(),
+            uploads: Uploads::default(),
             recovered: false,
             retry_at: Instant::now(),
             starved: None,
@@ -80,7 +83,7 @@ impl Launcher {
     fn pause(&self) -> Duration {
         let busy = !self.recovered
             || slots::read(|t| t.slots.iter().any(|slot| slot.state != State::Free));
-        self.schedules.pause(if busy { BUSY } else { IDLE })
+        self.uploads.pause(self.schedules.pause(if busy { BUSY } else { IDLE }))
     }
 
     fn round(&mut self) {
@@ -91,6 +94,7 @@ impl Launcher {
             self.schedules.round();
         }
         self.dispatch();
+        self.uploads.round();
     }
 
     /// Once after the start, again until it succeeds.

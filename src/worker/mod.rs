@@ -10,6 +10,7 @@ mod runner;
 mod schedules;
 pub mod slots;
 pub mod text;
+mod uploads;
 mod verdict;
 
 use std::cell::Cell;

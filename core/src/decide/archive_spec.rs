@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::format::{Compression, Format, Method};
 
 pub const MANIFEST: &str = "manifest.json";
+/// The signature of the manifest: HMAC-SHA256 over its bytes, hexadecimal.
+pub const SIGNATURE: &str = "manifest.hmac";
 pub const GLOBALS: &str = "globals.sql";
 /// The text of `pg_restore -l`, usable with `pg_restore -L`.
 pub const CONTENTS: &str = "contents.list";
@@ -21,6 +23,8 @@ pub const MANIFEST_MAX: u64 = 64 << 20;
 pub const CONTENTS_MAX: u64 = 64 << 20;
 /// The same for roles and tablespaces: 100,000 roles. Parsed, it takes ten times as much.
 pub const GLOBALS_MAX: u64 = 16 << 20;
+/// The same for a signature: 64 digits and a newline.
+pub const SIGNATURE_MAX: u64 = 128;
 /// How long a small tool (pg_dumpall --globals-only, pg_restore -l, --version) may take.
 pub const SMALL_TOOL_TIME: Duration = Duration::from_secs(120);
 

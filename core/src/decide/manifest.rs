@@ -35,7 +35,10 @@ pub struct Manifest {
     /// Files and folders that were copied beside the dump.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
-    /// Every other member of the archive.
+    /// Whether it was signed when it was made. Only the signature proves that.
+    #[serde(default)]
+    pub signed: bool,
+    /// Every other member of the archive, all but the signature.
     pub members: Vec<Member>,
 }
 

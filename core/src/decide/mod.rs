@@ -20,6 +20,7 @@ pub mod naming;
 pub mod pattern;
 pub mod pieces;
 pub mod progress;
+pub mod ranges;
 pub mod redact;
 pub mod request;
 pub mod restore;

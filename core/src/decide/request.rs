@@ -68,6 +68,7 @@ pub enum Task {
     Extract(Extract),
     /// `backup_export()`; leaves no row.
     Export(Export),
+    Import(Import),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
     /// `backup_compatibility()` of a backup of another database; leaves no row.
@@ -304,6 +305,23 @@ pub struct Export {
     pub limits: Limits,
 }
 
+/// A file to take into the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// A file or directory, absolute.
+    pub path: String,
+    /// As the user calls it.
+    pub filename: String,
+    /// `import` or `upload`.
+    pub origin: String,
+    pub comment: Option<String>,
+    /// What it must have, when given.
+    pub sha256: Option<String>,
+    /// The file is ours: it is unlinked when it is done.
+    pub take: bool,
+    pub limits: Limits,
+}
+
 /// What the doctor looks at beside the server itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -320,6 +338,7 @@ impl Task {
             Task::Restore(_) | Task::Rollback(_) => "restore",
             Task::Extract(_) => "extract",
             Task::Export(_) => "export",
+            Task::Import(_) => "import",
             Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) => "check",
         }
     }
@@ -335,6 +354,7 @@ impl Task {
             Task::Verify(_)
             | Task::Delete(_)
             | Task::Prune(_)
+            | Task::Import(_)
             | Task::RestoreCheck(_)
             | Task::Extract(_)
             | Task::Export(_)
@@ -356,6 +376,7 @@ impl Task {
             | Task::Rollback(_)
             | Task::Extract(_)
             | Task::Export(_)
+            | Task::Import(_)
             | Task::Check(_)
             | Task::Compare(_) => None,
         }

@@ -36,4 +36,6 @@ pub struct Settings {
     pub export_directories: String,
     /// How long one hook may take; zero is no limit.
     pub hook_timeout: std::time::Duration,
+    /// The file of the keys that archives are signed with.
+    pub signing_key_file: Option<PathBuf>,
 }

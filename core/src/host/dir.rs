@@ -47,6 +47,18 @@ impl BackupDir {
         Ok(Self { path: check::usable(&wanted, below_data)? })
     }
 
+    /// The same for one that is only read, or was found usable before: nothing is tried out.
+    ///
+    /// Errors: those of [`Self::open`], but for `DiskFull`.
+    pub fn existing(configured: &Path, data_directory: &Path) -> Result<Self> {
+        let below_data = configured.is_relative();
+        let wanted = match below_data {
+            true => data_directory.join(names_below(configured)?.iter().collect::<PathBuf>()),
+            false => configured.to_owned(),
+        };
+        Ok(Self { path: check::ours(&wanted, below_data)? })
+    }
+
     /// The directory, absolute and without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
@@ -161,7 +173,7 @@ fn make_all(data_directory: &Path, names: &[Component<'_>]) -> Result<()> {
 }
 
 /// Makes a folder below the backup directory, or makes sure that it is one of ours.
-fn ensure_folder(path: &Path) -> Result<()> {
+pub(crate) fn ensure_folder(path: &Path) -> Result<()> {
     match make(path) {
         Ok(()) => sync_parent(path),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => check::own_folder(path),

@@ -10,6 +10,7 @@ use crate::decide::request::{Check, Home};
 use crate::error::{Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
+use crate::host::signing::keys;
 use crate::host::space::free_bytes;
 
 /// Looks at everything.
@@ -17,6 +18,7 @@ pub async fn run(context: &Context<'_>, home: &Home, _check: &Check) -> Result<R
     context.control.report(&Progress { phase: Phase::Checking, ..Progress::default() });
     let mut rows = Vec::new();
     directory(context, &mut rows);
+    rows.push(signing(context));
     let access = &context.settings.access;
     let session = Server::connect(access, context.control, &home.database, "pg_backup job").await;
     let major = match session {
@@ -56,6 +58,18 @@ fn directory(context: &Context<'_>, rows: &mut Vec<ReportRow>) {
     match free_bytes(place.path()) {
         Ok(free) => rows.push(space(free, settings.min_free_space)),
         Err(failure) => rows.push(blocker("free_space", &failure)),
+    }
+}
+
+/// Whether archives are signed. A key file that cannot be used stops every backup.
+fn signing(context: &Context<'_>) -> ReportRow {
+    match keys(context.settings.signing_key_file.as_deref()) {
+        Ok(None) => ReportRow::ok("signing", "off: pg_backup.signing_key_file is not set"),
+        Ok(Some(keys)) if keys.count() == 1 => ReportRow::ok("signing", "on, with one key"),
+        Ok(Some(keys)) => {
+            ReportRow::ok("signing", format!("on; {} keys verify", keys.count()))
+        }
+        Err(failure) => blocker("signing", &failure),
     }
 }
 

@@ -27,7 +27,7 @@ pub mod wait;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::request::{Request, Task};
-use crate::error::{Failure, Result};
+use crate::error::{Class, Failure, Result};
 use context::Context;
 
 /// What a job gives back to a waiting caller.
@@ -123,6 +123,7 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,
         Task::Extract(extract) => extract::run(context, &request.home, extract).await,
         Task::Export(export) => export::run(context, &request.home, export).await,
+        Task::Import(_) => Err(Failure::new(Class::NotReady, "imports are not built yet")),
         Task::Check(check) => check::run(context, &request.home, check).await,
         Task::Compare(asked) => compare::run(context, &request.home, asked).await,
     }

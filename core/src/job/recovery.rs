@@ -9,11 +9,14 @@ use crate::catalog::recovery::{DATABASES, EXTENSION, FINGERPRINT, NAMES};
 use crate::catalog::restore::Kept;
 use crate::decide::request;
 use crate::decide::schedule_entry::Entry;
+use crate::decide::settings::Settings;
 use crate::decide::timetable::Home;
 use crate::error::{Class, Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
 use crate::host::sweep::sweep;
+use crate::host::upload::Uploads;
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
 
 /// A job that is alive: its home database's id, and the id of its run.
@@ -156,6 +159,13 @@ pub async fn database(
     let kept = history.all_kept().await?;
     let home = Home { database: name.to_owned(), schema };
     Ok(Some(Found { id, home, entries, kept, failures }))
+}
+
+/// Removes uploads that got no part for longer than `keep`.
+pub fn sweep_uploads(settings: &Settings, now: DateTime<Utc>, keep: TimeDelta) -> Vec<Failure> {
+    let place = BackupDir::existing(&settings.directory, &settings.data_directory);
+    let Ok(place) = place else { return Vec::new() };
+    Uploads::new(&place, settings.system_identifier, 0).sweep(now, keep).failed
 }
 
 /// Removes partial files and work directories that no living process holds.

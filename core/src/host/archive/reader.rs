@@ -12,9 +12,12 @@ use super::gauge::{self, Gauge};
 use super::member::MemberReader;
 use super::structure::{Structure, quoted};
 use super::tail::Tail;
-use crate::decide::archive_spec::{MANIFEST, MANIFEST_MAX, payload_member};
-use crate::decide::manifest::{FORMAT, Manifest};
+use crate::decide::archive_spec::{
+    MANIFEST, MANIFEST_MAX, SIGNATURE, SIGNATURE_MAX, payload_member,
+};
+use crate::decide::manifest::{FORMAT, Manifest, Member};
 use crate::error::{Class, Failure, Result};
+use crate::host::signing::{Keys, Signature};
 
 /// The manifest and what is said about it begin with this.
 const ABOUT: &str = "manifest.";
@@ -221,6 +224,25 @@ impl Archive {
     /// hold is an error while reading, with a [`Failure`] inside.
     pub fn member(&self, name: &str, cap: u64) -> Result<MemberReader> {
         member(&self.file, &self.path, &self.structure, name, cap)
+    }
+
+    /// What its signature says, by these keys. Valid means: the manifest is what one of the keys has
+    /// signed, and there are exactly the members that it names, of the sizes that it tells. That
+    /// their bytes have the hashes that it tells is for the caller to find out.
+    ///
+    /// Errors: `Damaged` for members that cannot be read.
+    pub fn signature(&self, keys: &Keys) -> Result<Signature> {
+        if !self.has(SIGNATURE) {
+            return Ok(Signature::Missing);
+        }
+        let json = self.read_member(MANIFEST, MANIFEST_MAX)?;
+        let signature = keys.verify(&json, &self.read_member(SIGNATURE, SIGNATURE_MAX)?);
+        let manifest = serde_json::from_slice::<Manifest>(&json).ok();
+        let complete = manifest.is_some_and(|manifest| {
+            let there = |member: &Member| self.size_of(&member.name) == Some(member.size);
+            manifest.members.iter().all(there) && self.each_name().count() == manifest.members.len() + 2
+        });
+        Ok(if complete { signature } else { Signature::Invalid })
     }
 
     /// A whole member of at most `cap` bytes.

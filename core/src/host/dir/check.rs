@@ -24,6 +24,15 @@ const NO_DIRECTORY: &str = "Set pg_backup.directory to a directory.";
 /// All checks of a backup directory, which is `wanted` as it was configured. `below_data`: it
 /// will be made by us where it is missing.
 pub(super) fn usable(wanted: &Path, below_data: bool) -> Result<PathBuf> {
+    let path = ours(wanted, below_data)?;
+    // Symlinks are resolved: what was checked is what is used, also when a link changes later.
+    fs::read_dir(&path).map_err(|e| no_access("read", wanted, &e))?;
+    tempfile::tempfile_in(&path).map_err(|e| no_access("write to", wanted, &e))?;
+    Ok(path)
+}
+
+/// Those that need no access to what is in it.
+pub(super) fn ours(wanted: &Path, below_data: bool) -> Result<PathBuf> {
     let missing = if below_data { MADE_LATER } else { MAKE_IT };
     let path = fs::canonicalize(wanted).map_err(|e| not_found(wanted, &e, missing))?;
     let meta = fs::symlink_metadata(&path).map_err(|e| not_found(wanted, &e, missing))?;
@@ -33,9 +42,6 @@ pub(super) fn usable(wanted: &Path, below_data: bool) -> Result<PathBuf> {
         return Err(Failure::new(Class::InvalidArgument, message).hint(NO_DIRECTORY));
     }
     ours_alone(wanted, &meta)?;
-    // Symlinks are resolved: what was checked is what is used, also when a link changes later.
-    fs::read_dir(&path).map_err(|e| no_access("read", wanted, &e))?;
-    tempfile::tempfile_in(&path).map_err(|e| no_access("write to", wanted, &e))?;
     Ok(path)
 }
 

@@ -55,7 +55,8 @@ pub(super) fn acquire(file: &File, path: &Path) -> Result<bool> {
     Ok(lock_within(file, path)? == Lock::Taken && is_at(file, path))
 }
 
-fn lock_within(file: &File, path: &Path) -> Result<Lock> {
+/// Waits for the lock, at most [`LIMIT`].
+pub(crate) fn lock_within(file: &File, path: &Path) -> Result<Lock> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let lock = try_lock(file, path)?;

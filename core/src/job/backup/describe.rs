@@ -49,6 +49,7 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
         },
         tables,
         migrations: gathered.migrations.clone(),
+        signed: false,
         application: backup.application.clone(),
         warnings: dumped.warnings.clone(),
         attachments: Vec::new(),

@@ -31,6 +31,7 @@ use crate::decide::request::{Backup, Home};
 use crate::error::{Class, Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
+use crate::host::signing;
 use crate::host::space::free_bytes;
 
 /// What every step of one backup works with.
@@ -144,13 +145,15 @@ async fn warned(work: &Work<'_>, ran: Result<()>) -> Option<Failure> {
 /// The steps. Each takes what the one before it gives; nothing is kept of a run that stops.
 async fn steps(work: &Work<'_>) -> Result<()> {
     let place = place(work)?;
+    // Whoever has set a key believes that his archives are signed.
+    let keys = signing::keys(work.context.settings.signing_key_file.as_deref())?;
     let attached = attach::plan(work, &place).await?;
     let (locked, mut dumped) = locked_and_dumped(work, &place).await?;
     let mut manifest = describe::manifest(work, &locked, &mut dumped)?;
     drop(locked);
     let dumped = attach::add(work, attached, dumped, &mut manifest).await?;
     phase(work.context, Phase::Verifying);
-    let sealed = publish::seal(work, dumped, &manifest).await?;
+    let sealed = publish::seal(work, dumped, &manifest, keys.as_ref()).await?;
     phase(work.context, Phase::Publishing);
     publish::publish(work, &place, sealed).await
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::dump::Dumped;
 use super::{Phase, Work, phase};
 use crate::catalog::history::ArchiveFacts;
-use crate::decide::archive_spec::{CONTENTS, GLOBALS, MANIFEST, MANIFEST_MAX};
+use crate::decide::archive_spec::{CONTENTS, GLOBALS, MANIFEST, MANIFEST_MAX, SIGNATURE};
 use crate::decide::manifest::Manifest;
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
@@ -18,6 +18,7 @@ use crate::fault;
 use crate::host::archive::follow::ReadBack;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
+use crate::host::signing::Keys;
 use crate::host::threads;
 use crate::job::members;
 use crate::job::wait::{joined, last_words};
@@ -36,15 +37,25 @@ pub struct Sealed {
 }
 
 /// Adds the last members, ends the zip and compares what is read back.
-pub async fn seal(work: &Work<'_>, dumped: Dumped, manifest: &Manifest) -> Result<Sealed> {
+pub async fn seal(
+    work: &Work<'_>,
+    dumped: Dumped,
+    manifest: &Manifest,
+    keys: Option<&Keys>,
+) -> Result<Sealed> {
     let Dumped { partial, mut writer, decoding, contents, globals, warnings, .. } = dumped;
     for (name, bytes) in [(CONTENTS, contents), (GLOBALS, globals)] {
         if let Some(bytes) = bytes {
             writer.add(name, &bytes)?;
         }
     }
-    let manifest = Manifest { members: writer.members().to_vec(), ..manifest.clone() };
-    writer.add(MANIFEST, &text(&manifest, MANIFEST_MAX)?)?;
+    let (members, signed) = (writer.members().to_vec(), keys.is_some());
+    let manifest = Manifest { members, signed, ..manifest.clone() };
+    let json = text(&manifest, MANIFEST_MAX)?;
+    writer.add(MANIFEST, &json)?;
+    if let Some(keys) = keys {
+        writer.add(SIGNATURE, &keys.sign(&json)?)?;
+    }
     fault::point("archive_unfinished");
     let written = writer.finish()?;
     let read = decoding.finish(work.context).await?;
