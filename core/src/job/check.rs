@@ -66,9 +66,7 @@ fn signing(context: &Context<'_>) -> ReportRow {
     match keys(context.settings.signing_key_file.as_deref()) {
         Ok(None) => ReportRow::ok("signing", "off: pg_backup.signing_key_file is not set"),
         Ok(Some(keys)) if keys.count() == 1 => ReportRow::ok("signing", "on, with one key"),
-        Ok(Some(keys)) => {
-            ReportRow::ok("signing", format!("on; {} keys verify", keys.count()))
-        }
+        Ok(Some(keys)) => ReportRow::ok("signing", format!("on; {} keys verify", keys.count())),
         Err(failure) => blocker("signing", &failure),
     }
 }

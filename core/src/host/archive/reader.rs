@@ -240,7 +240,8 @@ impl Archive {
         let manifest = serde_json::from_slice::<Manifest>(&json).ok();
         let complete = manifest.is_some_and(|manifest| {
             let there = |member: &Member| self.size_of(&member.name) == Some(member.size);
-            manifest.members.iter().all(there) && self.each_name().count() == manifest.members.len() + 2
+            manifest.members.iter().all(there)
+                && self.each_name().count() == manifest.members.len() + 2
         });
         Ok(if complete { signature } else { Signature::Invalid })
     }
