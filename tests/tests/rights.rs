@@ -55,13 +55,14 @@ const RELATIONS: [&str; 8] = [
     "backup_status",
     "backup_rollback_points",
 ];
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "backup_runs",
     "backup_manifests",
     "backup_schedule_entries",
     "backup_hook_entries",
     "backup_audit_entries",
     "backup_audit",
+    "backup_uploads",
 ];
 
 fn sqlstate_as(cluster: &Cluster, role: &str, sql: &str) -> String {
