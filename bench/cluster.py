@@ -66,6 +66,10 @@ class Cluster:
         if os.getuid() == 0:
             shutil.chown(path, "postgres", "postgres")
 
+    def place(self, path: Path) -> None:
+        """Copies a file to where programs that run as the server's user can read it."""
+        self._write(self.run / path.name, path.read_text(encoding="utf-8"))
+
     def start(self, options: str = "") -> None:
         """Starts the server, with further command line `options`."""
         self.call("pg_ctl", "-D", self.data, "-l", self.run / "server.log", "-w",

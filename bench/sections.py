@@ -13,6 +13,7 @@ import catalogue
 import data
 import restore
 import schedules
+import transfer
 from cluster import Cluster
 from measure import RunnerMemory, in_turns
 from table import Row, ratio_row
@@ -167,5 +168,6 @@ ALL: dict[str, Section] = {
     "schedules": schedules.schedules,
     "restore": restore.restore,
     "catalogue": catalogue.catalogue,
+    "transfer": transfer.transfer,
     "large": large,
 }
