@@ -36,7 +36,6 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     /// Whether it was signed when it was made. Only the signature proves that.
-    #[serde(default)]
     pub signed: bool,
     /// Every other member of the archive, all but the signature.
     pub members: Vec<Member>,

@@ -45,6 +45,8 @@ pub struct Wire {
     warnings: Vec<String>,
     #[serde(default)]
     attachments: Vec<Attachment>,
+    #[serde(default)]
+    signed: bool,
     members: Vec<Member>,
 }
 
@@ -76,6 +78,7 @@ impl From<Wire> for Manifest {
             application: wire.application,
             warnings: wire.warnings,
             attachments: wire.attachments,
+            signed: wire.signed,
             members: wire.members,
         }
     }
