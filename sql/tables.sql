@@ -36,8 +36,10 @@ CREATE TABLE backup_runs (
     -- under: under another one it was swapped in.
     target_id           oid,
     target_name         text,
-    -- Name of the database that a restore has replaced, as long as it is kept.
+    -- Name and id of the database that a restore has replaced, as long as it is kept: one that has
+    -- only one of them is somebody's.
     kept                text,
+    kept_id             oid,
     -- Ids of the database that holds this row and of the one that was backed up, which survive a
     -- rename and tell a copy from its original.
     home_id             oid,

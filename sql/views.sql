@@ -14,8 +14,9 @@ SELECT r.id AS restore_id, r.database, r.kept AS kept_as, r.finished_at AS kept_
            AS kept_until,
        CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
             THEN pg_catalog.pg_database_size(d.oid) END AS size_bytes
-  FROM @extschema@.backup_runs r JOIN pg_catalog.pg_database d ON d.datname = r.kept
- WHERE r.kind = 'restore' AND r.status = 'succeeded' AND r.kept IS NOT NULL
+  FROM @extschema@.backup_runs r
+  JOIN pg_catalog.pg_database d ON d.datname = r.kept AND d.oid = r.kept_id
+ WHERE r.kind = 'restore' AND r.status = 'succeeded'
    AND r.home_id = (SELECT h.oid FROM pg_catalog.pg_database h
                      WHERE h.datname = pg_catalog.current_database())
  ORDER BY r.id DESC;

@@ -77,3 +77,26 @@ fn a_restore_that_fails_drops_what_it_has_made_whatever_its_name_and_nothing_els
     wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
     assert_eq!(cluster.databases(), format!("app {staging}"));
 }
+
+#[test]
+fn a_kept_database_that_was_renamed_or_dropped_is_not_kept_any_more_whoever_has_its_name() {
+    let mut cluster = Cluster::start();
+    cluster.make_aged();
+    let run = cluster.value("postgres", CALL);
+    let kept = cluster.kept("postgres");
+    cluster.sql("postgres", &format!("ALTER DATABASE {kept} RENAME TO mine"));
+    cluster.sql("postgres", &format!("CREATE DATABASE {kept}"));
+    for call in ["accept", "rollback"] {
+        let error = cluster.error("postgres", &format!("CALL backup_{call}({run})"));
+        assert_eq!(error.sqlstate, "42704", "{error}");
+        assert!(error.detail.contains("renamed"), "{error}");
+    }
+    assert_eq!(cluster.kept("postgres"), "");
+    cluster.append_conf(&["pg_backup.rollback_keep = 0"]);
+    cluster.restart(Mode::Fast);
+    cluster.sql("postgres", CALL);
+    wait_until("the end of what is kept no longer", LIMIT, || {
+        cluster.databases() == format!("app {kept} mine")
+    });
+    assert_eq!(cluster.age("app"), OLD);
+}

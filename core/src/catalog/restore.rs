@@ -107,8 +107,10 @@ pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))
 }
 
-/// What a restore keeps is its own business: a copy of the database has the row too.
-const KEEPS: &str = "kind = 'restore' AND status = 'succeeded' AND kept IS NOT NULL \
+/// What a restore keeps is its own business: a copy of the database has the row too. A kept database
+/// that was renamed, and another one that has its name now, are somebody's.
+const KEEPS: &str = "kind = 'restore' AND status = 'succeeded' \
+    AND EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = kept AND d.oid = kept_id) \
     AND home_id = (SELECT d.oid FROM pg_catalog.pg_database d \
                     WHERE d.datname = pg_catalog.current_database())";
 
@@ -140,7 +142,9 @@ impl History<'_> {
         kept: Option<&str>,
     ) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET target_id = $2, target_name = $3, kept = $4 \
+            "UPDATE {} SET target_id = $2, target_name = $3, kept = $4, \
+             kept_id = (SELECT d.oid FROM pg_catalog.pg_database d \
+                         WHERE d.datname = database AND $4::text IS NOT NULL) \
              WHERE id = $1 AND tableoid = {}",
             self.runs, self.table
         );

@@ -64,7 +64,7 @@ pub fn none_kept(id: i64) -> Failure {
     Failure::new(Class::UndefinedObject, format!("restore {id} has kept no database"))
         .detail(
             "Only a restore with replace keeps the database that it replaced, until it is \
-             accepted, swapped back, or pg_backup.rollback_keep is over.",
+             accepted, swapped back, renamed or dropped, or pg_backup.rollback_keep is over.",
         )
         .hint("See backup_history for restores.")
 }
