@@ -56,6 +56,15 @@ pub const SUBSCRIPTIONS_OF: &str = "
 SELECT s.subname::text FROM pg_catalog.pg_subscription s
   JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1 ORDER BY 1";
 
+/// Whether the database `$1` is a template, which the server does not drop.
+pub const IS_TEMPLATE: &str =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate)";
+
+/// Makes a template a database like others.
+pub fn no_template(database: &str) -> String {
+    format!("ALTER DATABASE {} WITH IS_TEMPLATE false", ident(database))
+}
+
 /// Drops a subscription without its slot, which is that of the original.
 pub fn drop_subscription(name: &str) -> String {
     let name = ident(name);

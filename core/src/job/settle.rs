@@ -170,6 +170,7 @@ pub async fn settle(
                 Leftover::Here => continue,
                 Leftover::Gone => interrupted_restore(),
                 Leftover::Taken(name) => taken_over(&name),
+                Leftover::Stuck(name, failure) => stuck(&name, &failure),
             },
         };
         history.ended(run.id, "interrupted", &failure).await?;
@@ -177,13 +178,18 @@ pub async fn settle(
             super::scheduled::retry(history, schedule).await?;
         }
     }
+    let mut failures = Vec::new();
     for target in history.undropped().await? {
-        super::restore::leftover(context, history, &target).await?;
+        if let Leftover::Stuck(name, failure) =
+            super::restore::leftover(context, history, &target).await?
+        {
+            failures.push(stuck(&name, &failure));
+        }
     }
-    match &place {
-        Some(place) => super::prune::finish_deletions(history, place, None).await,
-        None => Ok(Vec::new()),
+    if let Some(place) = &place {
+        failures.extend(super::prune::finish_deletions(history, place, None).await?);
     }
+    Ok(failures)
 }
 
 fn just_beginning() -> Failure {
@@ -221,6 +227,21 @@ fn interrupted_restore() -> Failure {
                 .to_owned(),
         ..interrupted()
     }
+}
+
+/// The same for one whose database is in the way of its own end.
+fn stuck(name: &str, failure: &Failure) -> Failure {
+    let Failure { message, detail, .. } = failure;
+    Failure {
+        detail: format!(
+            "The server, or the process that did the work, stopped. Live databases are as they \
+             were. Database \"{name}\" could not be dropped or closed: {message}. {detail}"
+        )
+        .trim_end()
+        .to_owned(),
+        ..interrupted()
+    }
+    .hint("Remove what is in the way: it is tried again when the server starts. Start it again.")
 }
 
 /// The same for one whose database is somebody's now.

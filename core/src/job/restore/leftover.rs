@@ -3,17 +3,19 @@
 
 use super::{DROP_TIME, Work, outside};
 use crate::catalog::history::History;
-use crate::catalog::swap::{DATABASE_NOW, SUBSCRIPTIONS_OF, allow_connections, drop_subscription};
+use crate::catalog::swap::{
+    DATABASE_NOW, IS_TEMPLATE, SUBSCRIPTIONS_OF, allow_connections, drop_subscription, no_template,
+};
 use crate::decide::restore::plan;
 use crate::decide::restore::standing::{Now, Standing, Target, standing};
-use crate::error::Result;
+use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
 use crate::host::server::Server;
 use crate::job::context::Context;
 use crate::job::wait::last_words;
 
 /// What became of the database that a restore was making, or swapping back, when it died.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Leftover {
     /// There is none, or none any more.
     Gone,
@@ -21,6 +23,8 @@ pub enum Leftover {
     Finished,
     /// It has another name now, or was opened: it is somebody's, and stays.
     Taken(String),
+    /// It is there and could not be dropped, or closed.
+    Stuck(String, Failure),
     /// It is this very database: whoever looks from another one removes it.
     Here,
 }
@@ -40,9 +44,24 @@ pub async fn leftover(
         _ if now.name == server.database => Ok(Leftover::Here),
         Standing::Reopened => {
             let close = allow_connections(&now.name, false);
-            server.batch(control, &close).await.map(|()| Leftover::Gone)
+            gone(now.name, server.batch(control, &close).await, server)
         }
-        Standing::Unfinished => remove(context, server, target.id).await.map(|()| Leftover::Gone),
+        Standing::Unfinished => {
+            let removed = remove(context, server, target.id).await;
+            gone(now.name, removed, server)
+        }
+    }
+}
+
+/// What stands in the way of one database is no reason to leave the rest as it is.
+fn gone(name: String, done: Result<()>, server: &Server) -> Result<Leftover> {
+    match done {
+        Ok(()) => Ok(Leftover::Gone),
+        Err(failure) => match failure.class {
+            Class::Cancelled | Class::Interrupted => Err(failure),
+            _ if server.is_closed() => Err(failure),
+            _ => Ok(Leftover::Stuck(name, failure)),
+        },
     }
 }
 
@@ -59,10 +78,13 @@ pub async fn remove(context: &Context<'_>, server: &Server, target: u32) -> Resu
     }
 }
 
-/// Drops a database, whoever is connected. The server refuses that where there are subscriptions:
-/// they go first, without their slots, which are those of the original.
+/// Drops a database, whoever is connected. The server refuses that of templates, and where there
+/// are subscriptions: they go first, without their slots, which are those of the original.
 pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Result<()> {
     let control = context.control;
+    if server.one(control, IS_TEMPLATE, &[&name]).await?.get(0) {
+        server.batch(control, &no_template(name)).await?;
+    }
     let rows = server.rows(control, SUBSCRIPTIONS_OF, &[&name]).await?;
     if !rows.is_empty() {
         server.batch(control, &allow_connections(name, true)).await?;

@@ -86,18 +86,22 @@ pub async fn swap(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) 
 async fn attempts(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) -> Result<()> {
     let mut left = ATTEMPTS;
     loop {
-        let held = carry_over(context, names.live, names.staging).await?;
-        fault::point("carried_over");
         left -= 1;
-        match renamed(context, names, open, held).await {
-            Err(failure) if failure.class == Class::InUse && left > 0 => {}
+        match attempt(context, names, open).await {
             Ok(()) => return Ok(()),
+            Err(failure) if failure.class == Class::InUse && left > 0 => {}
             Err(failure) => {
                 let holders = holders(context, names.live).await;
                 return Err(unswapped(names.live, failure, &holders));
             }
         }
     }
+}
+
+async fn attempt(context: &Context<'_>, names: &Names<'_>, open: Option<&str>) -> Result<()> {
+    let held = carry_over(context, names.live, names.staging).await?;
+    fault::point("carried_over");
+    renamed(context, names, open, held).await
 }
 
 /// Who is in the live database that could not be renamed.
