@@ -1,14 +1,19 @@
 //! Who holds on to the live database while it is replaced: workers that nobody ends, and backups
 //! whose history is in it.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, NEW, OLD, wait_until};
+use pg_backup_tests::{Call, Cluster, Faults, LIMIT, NEW, OLD, wait_until};
 
-/// `app` with a subscription to the same server, which is not enabled yet.
-fn subscribed(faults: &Faults) -> (Cluster, String) {
+/// A server whose databases can subscribe to its database `postgres`.
+fn publisher(faults: &Faults) -> (Cluster, String) {
     let cluster = faults.cluster(&["wal_level = logical", "wal_retrieve_retry_interval = '60s'"]);
     let id = cluster.make_aged();
     cluster.sql("postgres", "CREATE PUBLICATION p");
     cluster.sql("postgres", "SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
+    (cluster, id)
+}
+
+/// Gives `app` a subscription that is not enabled yet.
+fn subscribe(cluster: &Cluster) {
     let server = cluster.value("postgres", "SHOW unix_socket_directories");
     let port = cluster.value("postgres", "SHOW port");
     let sql = format!(
@@ -16,30 +21,44 @@ fn subscribed(faults: &Faults) -> (Cluster, String) {
          PUBLICATION p WITH (create_slot = false, slot_name = 's', enabled = false)"
     );
     cluster.sql("app", &sql);
-    (cluster, id)
 }
 
 const WORKER: &str = "FROM pg_stat_activity WHERE datname = 'app' \
                       AND backend_type = 'logical replication worker'";
+const RENAME: &str = "FROM pg_stat_activity WHERE application_name = 'pg_backup swap' \
+                      AND state = 'active' AND query LIKE 'BEGIN; ALTER DATABASE%'";
 
-/// A replace of `app` that stands before the swap, when the worker of a subscription has come.
-fn replace_held(cluster: &Cluster, faults: &Faults, id: &str) -> pg_backup_tests::Call {
-    faults.plant("before_swap");
-    let call = cluster.call("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
-    faults.wait("before_swap");
+/// A `call` that swaps `app` stands at `point`, and goes on when the worker of its subscription
+/// has come.
+fn held(cluster: &Cluster, faults: &Faults, call: &str, point: &str) -> Call {
+    faults.plant(point);
+    let call = cluster.call("postgres", call);
+    faults.wait(point);
     cluster.sql("app", "ALTER SUBSCRIPTION s ENABLE");
     wait_until("the worker", LIMIT, || {
         cluster.value("postgres", &format!("SELECT count(*) {WORKER}")) == "1"
     });
-    faults.lift("before_swap");
+    faults.lift(point);
     call
+}
+
+fn replace(id: &str) -> String {
+    format!("CALL backup_restore({id}, replace => 'app')")
+}
+
+/// Waits until the names are about to be changed.
+fn wait_for_rename(cluster: &Cluster) {
+    wait_until("the rename", LIMIT, || {
+        cluster.value("postgres", &format!("SELECT count(*) {RENAME}")) == "1"
+    });
 }
 
 #[test]
 fn a_worker_that_does_not_leave_keeps_all_names_as_they_are_and_is_named() {
     let faults = Faults::default();
-    let (cluster, id) = subscribed(&faults);
-    let error = replace_held(&cluster, &faults, &id).error();
+    let (cluster, id) = publisher(&faults);
+    subscribe(&cluster);
+    let error = held(&cluster, &faults, &replace(&id), "before_swap").error();
     assert_eq!(error.sqlstate, "55006", "{error}");
     assert!(error.detail.starts_with("Database \"app\" is as it was."), "{error}");
     assert!(error.detail.contains("logical replication worker"), "{error}");
@@ -57,16 +76,37 @@ fn a_worker_that_does_not_leave_keeps_all_names_as_they_are_and_is_named() {
 #[test]
 fn a_worker_that_leaves_late_is_waited_for() {
     let faults = Faults::default();
-    let (cluster, id) = subscribed(&faults);
-    let call = replace_held(&cluster, &faults, &id);
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_backup swap' \
-                 AND state = 'active' AND query LIKE 'BEGIN; ALTER DATABASE%'";
-    wait_until("the rename", LIMIT, || cluster.value("postgres", waits) == "1");
+    let (cluster, id) = publisher(&faults);
+    subscribe(&cluster);
+    let call = held(&cluster, &faults, &replace(&id), "before_swap");
+    wait_for_rename(&cluster);
     cluster.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {WORKER}"));
     call.end().unwrap();
     assert_eq!(cluster.age("app"), OLD);
     cluster.accept_all("postgres");
     assert_eq!(cluster.databases(), "app");
+}
+
+#[test]
+fn a_rollback_whose_sessions_are_ended_in_the_middle_tells_what_has_happened() {
+    let faults = Faults::default();
+    let (cluster, id) = publisher(&faults);
+    let run = cluster.value("postgres", &replace(&id));
+    subscribe(&cluster);
+    let call = format!("CALL backup_rollback({run})");
+    let call = held(&cluster, &faults, &call, "carried_over");
+    wait_for_rename(&cluster);
+    let ending = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                  WHERE application_name = 'pg_backup swap' AND query NOT LIKE 'BEGIN; ALTER%'";
+    cluster.sql("postgres", ending);
+    cluster.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {WORKER}"));
+    let said = call.end();
+    let age = cluster.age("app");
+    let told = cluster.last_restore("postgres");
+    match age.as_str() {
+        OLD => assert!(said.is_err() && told != "rollback succeeded", "{said:?} {told}"),
+        _ => assert!(said.is_ok() && told == "rollback succeeded", "{said:?} {told}"),
+    }
 }
 
 #[test]
@@ -82,7 +122,7 @@ fn a_backup_whose_row_is_in_the_live_database_ends_at_the_swap_and_its_schedule_
     let hold = cluster.hold_dumps();
     faults.set_time(&cluster, "2027-01-10 03:00:00+00");
     cluster.wait_for_phase("dumping");
-    cluster.sql("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
+    cluster.sql("postgres", &replace(&id));
     assert_eq!(cluster.age("app"), OLD);
     drop(hold);
     let first = &cluster.wait_for_runs("app", "s", 1)[0];

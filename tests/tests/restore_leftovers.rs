@@ -70,7 +70,8 @@ fn a_change_of_the_live_database_that_is_not_committed_keeps_its_name() {
     session.batch_execute("BEGIN; ALTER DATABASE app CONNECTION LIMIT 50").unwrap();
     let error = cluster.error("postgres", CALL);
     assert!(error.detail.starts_with("Database \"app\" is as it was."), "{error}");
-    eprintln!("{error}");
+    assert_eq!(error.sqlstate, "55P03", "{error}");
+    assert!(error.hint.contains("not committed"), "{error}");
     assert_eq!(cluster.databases(), "app");
     session.batch_execute("COMMIT").unwrap();
     assert_eq!(cluster.age("app"), NEW);

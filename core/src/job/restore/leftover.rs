@@ -1,7 +1,8 @@
 //! What a restore leaves behind that did not come to its end: found by the id of the database,
 //! which the row has had since before it existed.
 
-use super::{DROP_TIME, Work, outside};
+use super::DROP_TIME;
+use super::swap::session_elsewhere;
 use crate::catalog::history::History;
 use crate::catalog::swap::{
     DATABASE_NOW, IS_TEMPLATE, SUBSCRIPTIONS_OF, allow_connections, drop_subscription, no_template,
@@ -97,20 +98,14 @@ pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Resu
     server.batch(control, &plan::drop_database(name)).await
 }
 
-/// Whether the new database is whole and has its name, whatever the last statement has said.
-pub async fn is_in_place(work: &Work<'_>) -> bool {
-    let Work { context, restore, .. } = work;
+/// Whether a database is whole and has its name, whatever the last statement has said. `elsewhere`
+/// are the databases that must not be asked.
+pub async fn is_in_place(context: &Context<'_>, elsewhere: &[&str], target: &Target) -> bool {
     let control = last_words(context.control, DROP_TIME);
-    let context = &Context { control: &control, ..**context };
-    let target = Target {
-        id: work.target,
-        name: restore.target.clone(),
-        database: restore.database().to_owned(),
-        is_kept: false,
-    };
+    let context = &Context { control: &control, ..*context };
     let now = async {
-        let server = outside(context, restore).await?;
-        now(&server, &control, work.target).await
+        let server = session_elsewhere(context, elsewhere).await?;
+        now(&server, &control, target.id).await
     };
-    now.await.is_ok_and(|now| now.is_some_and(|now| standing(&target, &now) == Standing::Finished))
+    now.await.is_ok_and(|now| now.is_some_and(|now| standing(target, &now) == Standing::Finished))
 }

@@ -44,6 +44,7 @@ use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home, Restore};
 use crate::decide::restore::database;
+use crate::decide::restore::standing::Target;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Archive;
@@ -148,7 +149,7 @@ async fn steps(
     };
     let done = done.await;
     match done {
-        Err(failure) if !leftover::is_in_place(&work).await => Err(undone(&work, failure).await),
+        Err(failure) if !work.is_in_place().await => Err(undone(&work, failure).await),
         _ if restore.into_schema.is_some() => into_schema::finished(&work).await,
         // The word that it is opened, or has its name, was lost; that it is so was not.
         _ => Ok(()),
@@ -267,6 +268,15 @@ impl Work<'_> {
     /// Shows a phase, and tells whoever listens.
     async fn phase(&self, phase: Phase) {
         announce(self.context, self.history, self.id, self.restore, phase).await;
+    }
+
+    /// Whether all is done, whatever the last statement has said.
+    async fn is_in_place(&self) -> bool {
+        let Work { context, restore, .. } = self;
+        let (name, database) = (restore.target.clone(), restore.database().to_owned());
+        let target = Target { id: self.target, name, database, is_kept: false };
+        let names = [restore.database(), &restore.target];
+        leftover::is_in_place(context, &names, &target).await
     }
 
     /// A session in the new database.

@@ -8,6 +8,7 @@ use crate::catalog::restore::DATABASE_ID;
 use crate::catalog::swap::allow_connections;
 use crate::decide::progress::Phase;
 use crate::decide::request::{Home, KeptEnd, Rollback};
+use crate::decide::restore::standing::Target;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::server::Server;
@@ -90,11 +91,16 @@ async fn back(
     let names = swap::Names { live, staging: &kept, kept: &new_name };
     let swapped = swap::swap(context, &names, None).await;
     fault::point("rollback_swapped");
-    if swapped.is_err() {
-        let words = last_words(context.control, settle::LAST_WORDS);
-        let _ = server.batch(&words, &allow_connections(&kept, false)).await;
+    let Err(failure) = swapped else { return Ok(()) };
+    let (name, database) = (kept.clone(), live.clone());
+    let target = Target { id: target, name, database, is_kept: true };
+    if leftover::is_in_place(context, &[live, &kept], &target).await {
+        // The word that the names are changed was lost, the names are not.
+        return Ok(());
     }
-    swapped
+    let words = last_words(context.control, settle::LAST_WORDS);
+    let _ = server.batch(&words, &allow_connections(&kept, false)).await;
+    Err(failure)
 }
 
 fn gone(restore: i64, kept: &str) -> Failure {

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
 use super::{Work, timescale};
-use crate::catalog::swap::{END_SESSIONS, HOLDERS, TAKEN_NAMES, rename_both};
+use crate::catalog::swap::{END_SESSIONS, HOLDERS, TAKEN_NAMES, lock_timeout, rename_both};
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
 use crate::decide::restore::database::open;
@@ -23,6 +23,8 @@ use crate::job::wait::last_words;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts at the swap: each waits five seconds for sessions, as the server does.
 const ATTEMPTS: u32 = 3;
+/// How long it waits for a lock: nobody can connect to the live database meanwhile.
+const LOCK_TIME: Duration = Duration::from_secs(5);
 /// How long the swap may take: past it, the names are as they were.
 const SWAP_TIME: Duration = Duration::from_secs(20);
 /// Names that are tried for a database that is kept.
@@ -129,11 +131,15 @@ async fn renamed(
     context.control.proceed()?;
     // From here on a cancel comes too late: it would leave open which names there are.
     let control = last_words(context.control, SWAP_TIME);
+    renaming.batch(&control, &lock_timeout(LOCK_TIME)).await?;
     let sql = rename_both(names.live, names.staging, names.kept, open);
     let renamed = tokio::select! {
         biased;
         renamed = renaming.batch(&control, &sql) => renamed,
-        ended = end_sessions(&ending, &control, names, renaming.pid, held) => ended,
+        ended = end_sessions(&ending, &control, names, renaming.pid, held) => {
+            renaming.cancel().await;
+            ended
+        }
     };
     if renamed.is_err() {
         let _ = renaming.batch(&control, "ROLLBACK").await;
@@ -170,12 +176,16 @@ fn unswapped(live: &str, failure: Failure, holders: &str) -> Failure {
     if in_use && !holders.is_empty() {
         detail = format!("{} In it now: {holders}.", detail.trim_end());
     }
-    let hint = match in_use {
-        true => {
+    let hint = match failure.class {
+        Class::InUse => {
             "A session in it cannot be ended: see pg_stat_activity and pg_prepared_xacts. End it, \
              and call it again."
         }
-        false => failure.hint.as_str(),
+        Class::LockTimeout => {
+            "A transaction that is not committed has changed or locked it, or its history: see \
+             pg_locks and pg_stat_activity. End it, and call it again."
+        }
+        _ => failure.hint.as_str(),
     };
     Failure::new(failure.class, failure.message.clone()).detail(detail.trim_end()).hint(hint)
 }
