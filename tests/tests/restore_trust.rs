@@ -27,6 +27,9 @@ CREATE TABLE indexed (i int);
 INSERT INTO checked VALUES (1); INSERT INTO typed VALUES (1); INSERT INTO made VALUES (1);
 INSERT INTO parted VALUES (1); INSERT INTO indexed VALUES (1);
 CREATE INDEX ON indexed (public.bite_int(i));
+CREATE TABLE planned (i int, j int); INSERT INTO planned VALUES (1, 1);
+CREATE INDEX ON planned (i, (public.bite_int(7)));
+CREATE STATISTICS planned (mcv) ON i, (public.bite_int(7)) FROM planned;
 CREATE FUNCTION bite_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM public.bite(1); RETURN NEW; END $$;
 CREATE FUNCTION sneak(int) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$

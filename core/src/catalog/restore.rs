@@ -66,6 +66,9 @@ SELECT pg_catalog.min(i)::oid
 /// Id of a database by its name.
 pub const DATABASE_ID: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1";
 
+/// For a session that looks at what many roles have made: their functions run with their rights.
+pub const GUARDED: &str = "SET pg_backup.restricted = on";
+
 /// For a session in a database that nobody uses yet: its commits do not wait for the disk. Those
 /// that open the database do.
 pub const UNSEEN: &str = "SET synchronous_commit = off";

@@ -38,7 +38,7 @@ use super::wait::{deadline, last_words};
 use super::{Report, backup, settle};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
-use crate::catalog::restore::{FREE_ID, UNSEEN};
+use crate::catalog::restore::{FREE_ID, GUARDED, UNSEEN};
 use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
@@ -286,6 +286,10 @@ impl Work<'_> {
         let control = self.context.control;
         let session = Server::connect(access, control, &self.restore.target, &name).await?;
         session.batch(control, UNSEEN).await?;
+        if !self.restore.trusted {
+            // A plan alone runs code of who owns an index.
+            session.batch(control, GUARDED).await?;
+        }
         Ok(session)
     }
 }
