@@ -35,8 +35,8 @@ MANIFESTS = f"""
 TRUNCATE backup_manifests;
 INSERT INTO backup_manifests (id, manifest)
 SELECT i, jsonb_build_object('format', 1, 'id', i, 'dump', '{{"format": "custom"}}'::jsonb,
-       'tables', (SELECT jsonb_agg(jsonb_build_object('schema', 'public', 'rows', j * i,
-                         'name', 'table_' || md5(j::text), 'bytes', 8192 * j * i))
+       'tables', (SELECT jsonb_agg(jsonb_build_object('schema', 'public', 'rows', j::bigint * i,
+                         'name', 'table_' || md5(j::text), 'bytes', 8192 * j::bigint * i))
                     FROM generate_series(1, 100) j),
        'migrations', jsonb_build_array(jsonb_build_object('framework', 'django',
                      'table', 'public.django_migrations', 'count', {MIGRATIONS}, 'hash', '',

@@ -13,7 +13,10 @@ use super::{home, names, not_null};
 use crate::catalog::migrations::{self, Recorded};
 use crate::error::{notice, unwrap};
 use crate::worker::call;
-use crate::{catalog, pg, settings};
+use crate::{catalog, settings};
+
+/// A key of manifests, its badge, and how many names are on either side.
+type Counted = (String, String, Option<i32>, Option<i32>);
 
 /// A badge, and the names on either side; None where nothing was compared.
 type Found = (String, Option<Vec<String>>, Option<Vec<String>>);
@@ -52,7 +55,6 @@ fn backup_compatibility_here(
     TableIterator::once(unwrap(recorded(id).and_then(|found| here(&found))))
 }
 
-#[expect(clippy::type_complexity, reason = "one tuple is one row")]
 #[pg_extern(stable, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_list_badges() -> TableIterator<
@@ -67,7 +69,7 @@ fn backup_list_badges() -> TableIterator<
     TableIterator::new(unwrap(badges()))
 }
 
-fn badges() -> Result<Vec<(String, String, Option<i32>, Option<i32>)>> {
+fn badges() -> Result<Vec<Counted>> {
     let schema = catalog::schema()?;
     let applied = migrations::applied(&settings::migrations_table())?;
     let applied = Applied::new(&applied);
@@ -132,7 +134,7 @@ fn elsewhere(backup: i64, database: String) -> Result<Found> {
     let badge = side(BADGE).pop();
     let badge =
         badge.ok_or_else(|| Failure::new(Class::Internal, "the job gave back no comparison"))?;
-    Ok((badge, Some(spoken(side(ADDED))), Some(spoken(side(REMOVED)))))
+    Ok((badge, Some(side(ADDED)), Some(side(REMOVED))))
 }
 
 fn bare(badge: Badge) -> Found {
@@ -141,13 +143,5 @@ fn bare(badge: Badge) -> Found {
 
 fn told(found: Compatibility) -> Found {
     let Compatibility { badge, added, removed } = found;
-    (badge.as_str().to_owned(), Some(spoken(added)), Some(spoken(removed)))
-}
-
-/// Names as this database's encoding can hold them.
-fn spoken(names: Vec<String>) -> Vec<String> {
-    if pg::takes_utf8() {
-        return names;
-    }
-    names.iter().map(|name| name.replace(|c: char| !c.is_ascii(), "?")).collect()
+    (badge.as_str().to_owned(), Some(added), Some(removed))
 }

@@ -67,7 +67,7 @@ fn names(argument: &str, list: Option<Vec<Option<String>>>) -> Result<Vec<String
     let list = list.unwrap_or_default().into_iter().collect::<Option<Vec<String>>>();
     let list = list.ok_or_else(|| {
         refused("must not contain NULL")
-            .hint("Give each pattern as a text; leave the argument out for none.")
+            .hint("Give each element as a text; leave the argument out for none.")
     })?;
     if list.iter().any(|name| std::str::from_utf8(name.as_bytes()).is_err()) {
         return Err(refused("must be valid UTF-8")

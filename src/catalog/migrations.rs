@@ -1,6 +1,7 @@
 //! Migrations: what the tables of this database say, and what the manifests of its backups have.
 
 use pg_backup_core::catalog::migrations::NAMED;
+use pg_backup_core::decide::compatibility::in_ascii;
 use pg_backup_core::decide::frameworks::{
     CELL_MAX, CELLS_MAX, TABLE_MAX, TABLES_MAX, reading, tables,
 };
@@ -41,7 +42,12 @@ pub fn applied(named: &str) -> Result<Vec<Migrations>> {
         let (framework, ids) = found??;
         Some(Migrations::applied(framework, format!("{schema}.{table}"), ids))
     };
-    Ok(candidates.into_iter().filter_map(read).collect())
+    Ok(held(candidates.into_iter().filter_map(read).collect()))
+}
+
+/// Names as the history of this database can hold them.
+fn held(migrations: Vec<Migrations>) -> Vec<Migrations> {
+    if pg::takes_utf8() { migrations } else { in_ascii(migrations) }
 }
 
 fn candidates(named: &str) -> SpiResult<Vec<(u32, String, String)>> {
@@ -60,7 +66,7 @@ fn candidates(named: &str) -> SpiResult<Vec<(u32, String, String)>> {
 
 /// The migrations of a manifest, as bytes of UTF-8 whatever the database's encoding is.
 fn parsed(bytes: Option<Vec<u8>>) -> Vec<Migrations> {
-    serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default()
+    held(serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default())
 }
 
 /// A good backup; None when there is none with this id.

@@ -154,10 +154,37 @@ impl Cell {
                 return None;
             }
             let text = pg_sys::OidOutputFunctionCall(self.output, value);
-            let bytes = CStr::from_ptr(text).to_bytes().to_vec();
+            let found = in_utf8(CStr::from_ptr(text));
             pg_sys::pfree(text.cast());
-            let told = takes_utf8() || bytes.is_ascii();
-            String::from_utf8(bytes).ok().filter(|_| told).map(Some)
+            found.map(Some)
         }
     }
+}
+
+/// Bytes that one byte of a text may become (mb/pg_wchar.h, MAX_CONVERSION_GROWTH).
+const GROWTH: usize = 4;
+
+/// A text of this database's encoding; None when it cannot be said in UTF-8.
+fn in_utf8(text: &CStr) -> Option<String> {
+    let bytes = text.to_bytes();
+    if takes_utf8() || bytes.is_ascii() {
+        return String::from_utf8(bytes.to_vec()).ok();
+    }
+    let mut converted = vec![0; bytes.len() * GROWTH + 1];
+    let (length, room) = (i32::try_from(bytes.len()).ok()?, i32::try_from(converted.len()).ok()?);
+    // SAFETY: looks up the server's own conversion and fills the buffer, at most so far as it goes;
+    // it stops at what it cannot convert, instead of raising an error.
+    let read = unsafe {
+        let (from, to) = (pg_sys::GetDatabaseEncoding(), pg_sys::pg_enc::PG_UTF8 as i32);
+        let function = pg_sys::FindDefaultConversionProc(from, to);
+        if function == pg_sys::Oid::INVALID {
+            return None;
+        }
+        let (source, target) = (text.as_ptr().cast_mut().cast(), converted.as_mut_ptr());
+        pg_sys::pg_do_encoding_conversion_buf(
+            function, from, to, source, length, target, room, true,
+        )
+    };
+    let text = CStr::from_bytes_until_nul(&converted).ok()?;
+    (read == length).then(|| text.to_str().map(str::to_owned).ok())?
 }

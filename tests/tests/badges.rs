@@ -159,3 +159,28 @@ fn a_restore_of_an_incompatible_backup_names_the_migrations_and_wants_force() {
     );
     assert_eq!(cluster.value("app", "SELECT count(*) FROM django_migrations"), "2");
 }
+
+#[test]
+fn names_beyond_ascii_are_compared_in_every_encoding() {
+    let cluster = Cluster::start();
+    for encoding in ["LATIN1", "EUC_JP", "SQL_ASCII"] {
+        let database = encoding.to_lowercase();
+        cluster.psql(
+            "postgres",
+            &format!(
+                "CREATE DATABASE {database} ENCODING {encoding} LOCALE 'C' TEMPLATE template0;"
+            ),
+        );
+        cluster.sql(
+            &database,
+            "CREATE EXTENSION IF NOT EXISTS pg_backup; CREATE SCHEMA \"schön\"; \
+             CREATE TABLE \"schön\".alembic_version AS SELECT 'größer' AS version_num; \
+             CREATE TABLE knex_migrations AS SELECT 1 AS id, 'Größe' AS name, 1 AS batch",
+        );
+        cluster.sql(&database, "SELECT backup_create()");
+        assert_eq!(cluster.value(&database, BADGES), "1 compatible +0 -0", "{encoding}");
+        cluster.sql(&database, "DELETE FROM \"schön\".alembic_version");
+        assert_eq!(cluster.value(&database, BADGES), "1 incompatible +0 -1", "{encoding}");
+        cluster.sql(&database, "SELECT backup_inspect(1); SELECT backup_compatibility(1)");
+    }
+}

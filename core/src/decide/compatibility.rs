@@ -96,6 +96,15 @@ pub fn compare_known(archive: &[Migrations], known: &[String]) -> Compatibility 
     Compatibility { badge, added, removed }
 }
 
+/// Names as a history holds them whose database's encoding cannot hold all that is in a manifest.
+/// Both sides of a comparison have to be folded alike.
+pub fn in_ascii(mut migrations: Vec<Migrations>) -> Vec<Migrations> {
+    for id in migrations.iter_mut().flat_map(|one| &mut one.ids) {
+        *id = id.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+    }
+    migrations
+}
+
 /// A framework and one of its names.
 type Name<'a> = (&'a str, &'a str);
 

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::migrations::applied_migrations;
 use super::{Report, ReportRow};
 use crate::catalog::migrations::{BEGIN, NAMED_BY_SETTING, recorded};
-use crate::decide::compatibility::{Compare, Compatibility, compare};
+use crate::decide::compatibility::{Compare, Compatibility, compare, in_ascii};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::Home;
 use crate::error::Result;
@@ -32,11 +32,16 @@ pub async fn run(context: &Context<'_>, home: &Home, asked: &Compare) -> Result<
     let recorded = rows.first().and_then(|row| row.get::<_, Option<serde_json::Value>>(0));
     let recorded = recorded.and_then(|value| serde_json::from_value(value).ok());
     let recorded: Vec<_> = recorded.unwrap_or_default();
+    let whole = matches!(session.encoding.as_str(), "UTF8" | "SQL_ASCII");
     let session = Server::connect(access, control, &asked.database, "pg_backup job").await?;
     session.batch(control, BEGIN).await?;
     let named: String = session.one(control, NAMED_BY_SETTING, &[]).await?.get(0);
     let applied = applied_migrations(control, &session, &named).await?;
-    Ok(Report { rows: rows_of(compare(&recorded, &applied)), ..Report::default() })
+    let found = match whole {
+        true => compare(&recorded, &applied),
+        false => compare(&in_ascii(recorded), &in_ascii(applied)),
+    };
+    Ok(Report { rows: rows_of(found), ..Report::default() })
 }
 
 /// As many names as fit, those of the archive first: they decide.
