@@ -208,7 +208,7 @@ COMMENT ON FUNCTION backup_verify IS
 COMMENT ON FUNCTION backup_contents IS
     'table of contents of an archive, attached files too (type ATTACHMENT)';
 COMMENT ON FUNCTION backup_extract IS
-    'write a member or a folder of members of an archive (attachments/…) into a directory that does not exist yet; gives the number of files';
+    'write a member or a folder of members of an archive (attachments/...) into a directory that does not exist yet; gives the number of files';
 COMMENT ON FUNCTION backup_export IS
     'copy an archive out: layout zip, dump (custom format and manifest), sql.gz (for psql) or directory (everything unpacked); gives what was written, bytes';
 COMMENT ON VIEW backup_list IS
