@@ -64,6 +64,8 @@ impl Guard {
         limit.args([format!("--pid={}", cluster.pid()), format!("--data={MEMORY_MAX}")]);
         let status = limit.status().expect("prlimit runs");
         assert!(status.success(), "prlimit failed");
+        let limits = cluster.value("postgres", "SELECT pg_read_file('/proc/self/limits')");
+        assert!(limits.contains(&MEMORY_MAX.to_string()), "{limits}");
     }
 
     /// The state of the server now.
