@@ -91,7 +91,6 @@ impl Member {
     }
 
     /// Changes both headers in the same way.
-    #[must_use]
     pub fn both(mut self, change: impl Fn(&mut Header)) -> Self {
         change(&mut self.local);
         change(&mut self.central);
@@ -99,14 +98,12 @@ impl Member {
     }
 
     /// Changes what the directory says.
-    #[must_use]
     pub fn central(mut self, change: impl FnOnce(&mut Header)) -> Self {
         change(&mut self.central);
         self
     }
 
     /// Changes what stands before the data.
-    #[must_use]
     pub fn local(mut self, change: impl FnOnce(&mut Header)) -> Self {
         change(&mut self.local);
         self
@@ -177,14 +174,12 @@ impl Zip {
     }
 
     /// The same with one member more at the end.
-    #[must_use]
     pub fn with(mut self, member: Member) -> Self {
         self.members.push(member);
         self
     }
 
     /// The same with the member `name` changed.
-    #[must_use]
     pub fn changed(mut self, name: &str, change: impl FnOnce(Member) -> Member) -> Self {
         let found = self.members.iter().position(|m| m.central.name == name.as_bytes());
         let at = found.expect("the archive has that member");

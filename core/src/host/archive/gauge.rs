@@ -69,3 +69,36 @@ impl<R: Read> Read for Gauge<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &[u8]) -> Option<String> {
+        let read = io::copy(&mut Gauge::new(text), &mut io::sink());
+        read.err().map(|error| Failure::inside(&error).unwrap().detail)
+    }
+
+    #[test]
+    fn what_stands_in_strings_is_not_counted() {
+        let brackets = "[".repeat(1000);
+        for text in [
+            format!("{{\"a\":\"{brackets}\"}}"),
+            format!("{{\"a\\\"{brackets}\":1}}"),
+            format!("[\"\\\\\", \"{brackets}\"]"),
+            "[{}, []]".repeat(1000),
+        ] {
+            assert_eq!(said(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_limits_are_the_last_that_pass() {
+        let depth = DEPTH_MAX as usize;
+        assert_eq!(said(&b"[".repeat(depth)), None);
+        assert!(said(&b"[".repeat(depth + 1)).unwrap().contains("levels deep"));
+        let values = VALUES_MAX as usize;
+        assert_eq!(said(&b",".repeat(values)), None);
+        assert!(said(&b",".repeat(values + 1)).unwrap().contains("values"));
+    }
+}

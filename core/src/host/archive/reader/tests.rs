@@ -88,6 +88,54 @@ fn a_zip_of_tracearr_gives_its_metadata_and_its_dump() {
 }
 
 #[test]
+fn the_metadata_of_a_zip_of_tracearr_are_read_as_they_are() {
+    use pg_backup_hostile::{Member, Zip};
+    for described in [false, true] {
+        let metadata = Member::deflated("metadata.json", br#"{"format":1}"#);
+        let metadata = if described { metadata.described(|_| ()) } else { metadata };
+        let zip = Zip::default().with(metadata).with(Member::stored("database.dump", b"PGDMP"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), zip.bytes()).unwrap();
+        let zip = ForeignZip::open(file.path()).unwrap();
+        assert_eq!(zip.metadata().unwrap(), br#"{"format":1}"#);
+        assert_eq!(zip.dump_size(), 5);
+    }
+}
+
+#[test]
+fn a_member_that_no_reader_would_take_is_not_written() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (handle, place) = (file.reopen().unwrap(), file.path().parent().unwrap().to_owned());
+    let mut writer = ArchiveWriter::new(handle, place, 0, chrono::Utc::now(), Tail::default());
+    let failure = writer.begin("../x", Storage::Payload).unwrap_err();
+    assert_eq!(failure.class, Class::InvalidArgument);
+    use crate::host::archive::structure::{MEMBERS_MAX, NAMES_MAX, check_next};
+    assert!(check_next(MEMBERS_MAX as usize - 1, NAMES_MAX - 1, "x").is_ok());
+    for (members, bytes) in [(MEMBERS_MAX as usize, 0), (0, NAMES_MAX)] {
+        let failure = check_next(members, bytes, "x").unwrap_err();
+        assert_eq!(failure.class, Class::LimitExceeded);
+    }
+}
+
+#[test]
+fn the_members_are_those_that_the_manifest_lists() {
+    let file = written();
+    let archive = Archive::open(file.path()).unwrap();
+    let globals = b"-- roles\n".repeat(9_000);
+    let whole = [("database.dump", &b"PGDMP and so on"[..]), ("empty.dat", b"")];
+    let whole = [&whole[..], &[("globals.sql", &globals)]].concat();
+    assert_eq!(archive.holds(&manifest(&whole)), Ok(()));
+    let mut lists = vec![(whole[..2].to_vec(), "does not list: \"globals.sql\"")];
+    lists.push(([&whole[..], &whole[..1]].concat(), "lists \"database.dump\" twice"));
+    lists.push(([&whole[..], &[("more", &b""[..])]].concat(), "has lost its member \"more\""));
+    lists.push(([&whole[1..], &[("database.dump", &b""[..])]].concat(), "has a broken member"));
+    for (members, says) in lists {
+        let failure = archive.holds(&manifest(&members)).unwrap_err();
+        assert!(failure.message.contains(says), "{says}: {failure}");
+    }
+}
+
+#[test]
 fn a_zip_with_other_members_than_the_two_is_neither_ours_nor_tracearrs() {
     for names in
         [&["metadata.json"][..], &["a", "database.dump"], &["metadata.json", "database.dump", "x"]]
