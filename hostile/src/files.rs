@@ -7,12 +7,15 @@ const MANIFEST: &str = "manifest.json";
 const SYMLINK: u32 = 0o120_777 << 16;
 const DEVICE: u32 = 0o060_600 << 16;
 
+/// Makes the bytes out of the members of a good archive.
+type Build = Box<dyn Fn(&Zip) -> Vec<u8>>;
+
 /// One hostile file.
 pub struct Hostile {
     pub name: &'static str,
     /// A part of the message or of the detail.
     pub says: &'static str,
-    build: Box<dyn Fn(&Zip) -> Vec<u8>>,
+    build: Build,
 }
 
 impl Hostile {
