@@ -1,7 +1,7 @@
 //! `backup_export()`.
 
-use pg_backup_core::decide::export::Layout;
-use pg_backup_core::decide::request::{Export, Request, Task};
+use pg_backup_core::decide::export::{Export, Layout};
+use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::error::Result;
 use pg_backup_core::job::CopiedOut;
 use pgrx::prelude::*;
@@ -12,7 +12,6 @@ use crate::error::unwrap;
 use crate::settings;
 use crate::worker::call;
 
-#[expect(clippy::type_complexity, reason = "one tuple is one row")]
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn backup_export(

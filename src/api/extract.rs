@@ -1,6 +1,7 @@
 //! `backup_extract()`.
 
-use pg_backup_core::decide::request::{Extract, Request, Task};
+use pg_backup_core::decide::export::Extract;
+use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 

@@ -42,7 +42,7 @@ fn a_good_archive_passes_every_level_and_the_history_says_so() {
         assert_eq!(cluster.value("postgres", &sql), level);
     }
     let rows = cluster.sql("postgres", &format!("SELECT * FROM backup_verify({})", run.id));
-    assert_eq!(rows.len(), 7, "the default is read: {rows:?}");
+    assert_eq!(rows.len(), 8, "the default is read: {rows:?}");
     assert_eq!(state(&cluster, &run), "available");
     let verifies =
         "SELECT count(*) FROM backup_history WHERE kind = 'verify' AND status = 'succeeded'";

@@ -1,14 +1,36 @@
-//! In which form an archive is copied out, and the names that the copies get.
+//! Requests to write an archive out for people: what, in which form, and the names of the copies.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
 use super::naming::safe_name;
+use super::request::Limits;
 use crate::error::{Class, Failure, Result};
 
 /// Moment of a copy's name, UTC.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
+
+/// Members of an archive to write into a new directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extract {
+    pub backup: i64,
+    /// A member, or a folder of members.
+    pub member: String,
+    /// Absolute path that does not exist yet.
+    pub directory: String,
+    pub limits: Limits,
+}
+
+/// An archive to copy out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Export {
+    pub backup: i64,
+    /// Absolute path of a directory that exists.
+    pub directory: String,
+    pub layout: Layout,
+    pub limits: Limits,
+}
 
 /// What a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

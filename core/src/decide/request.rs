@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backup_options::Defaults;
 use super::compatibility::Compare;
-use super::export::Layout;
+use super::export::{Export, Extract};
 use super::format::{Compression, Format};
 use super::manifest::Application;
 use super::verify_level::Level;
@@ -173,27 +173,6 @@ pub struct Verify {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delete {
     pub backup: i64,
-}
-
-/// Members of an archive to write into a new directory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Extract {
-    pub backup: i64,
-    /// A member, or a folder of members.
-    pub member: String,
-    /// Absolute path that does not exist yet.
-    pub directory: String,
-    pub limits: Limits,
-}
-
-/// An archive to copy out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Export {
-    pub backup: i64,
-    /// Absolute path of a directory that exists.
-    pub directory: String,
-    pub layout: Layout,
-    pub limits: Limits,
 }
 
 /// A file to take into the catalogue.

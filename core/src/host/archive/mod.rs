@@ -11,6 +11,7 @@ pub mod gauge;
 pub mod member;
 pub mod range;
 pub mod reader;
+pub mod storage;
 pub mod structure;
 pub mod tail;
 pub mod writer;

@@ -15,6 +15,7 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 use zip::{CompressionMethod, DateTime};
 
 use super::hex;
+pub use super::storage::{Meta, Storage};
 use super::structure;
 use super::tail::{Tail, given_up};
 use crate::decide::manifest::Member;
@@ -27,32 +28,6 @@ const SPACE_EVERY: u64 = 4 << 20;
 const TELL_EVERY: u64 = 128 << 10;
 /// Deflate level of the small members.
 const DEFLATE_LEVEL: i64 = 6;
-
-/// How a member lies in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
-    /// As it is: its bytes are payload, and the reader behind us is told of it.
-    Payload,
-    /// Deflated: small members of our own, and attached files.
-    Deflated,
-    /// As it is, and no payload: attached files that are compressed already.
-    Stored,
-}
-
-/// What a zip says of a file beside its name.
-#[derive(Debug, Clone, Copy)]
-pub struct Meta {
-    /// Permissions.
-    pub mode: u32,
-    /// None: the start of the run. The zip has two seconds' precision and no zone: UTC.
-    pub modified: Option<chrono::DateTime<chrono::Utc>>,
-}
-
-impl Default for Meta {
-    fn default() -> Self {
-        Self { mode: 0o600, modified: None }
-    }
-}
 
 /// What a finished archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
