@@ -134,7 +134,10 @@ fn the_servers_own_secrets_are_attached_by_nobody() {
     let home = cluster.data_dir().parent().unwrap().to_owned();
     cluster.set("pg_backup.attach_directories", "/");
     cluster.assert_next_backup_works();
+    let space = cluster.make_dir("space");
+    cluster.sql("postgres", &format!("CREATE TABLESPACE space LOCATION '{}'", space.display()));
     let inside = [
+        space,
         cluster.data_dir(),
         cluster.data_dir().join("base"),
         cluster.data_dir().join("postgresql.conf"),

@@ -107,8 +107,8 @@ impl Guarded {
         let message = format!("\"{}\" belongs to the server itself", shown(path));
         Err(Failure::new(Class::InsufficientPrivilege, message)
             .detail(
-                "The data directory, the backup directory and the password file hold secrets \
-                     of the whole server.",
+                "The data directory, tablespaces, the backup directory and the password file hold \
+                 secrets of the whole server.",
             )
             .hint("Choose files of the application, in a directory that does not hold these."))
     }

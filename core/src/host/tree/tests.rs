@@ -114,3 +114,24 @@ fn a_walk_does_not_follow_a_link_that_is_put_in_its_way() {
         over.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn entries_names_and_warnings_are_bounded() {
+    let place = Place { path: Path::new("/srv/app"), name: "app" };
+    let mut met = Met::default();
+    for _ in 0..ENTRIES_MAX {
+        met.count(place, Path::new("a")).unwrap();
+    }
+    let failure = met.count(place, Path::new("a")).unwrap_err();
+    assert_eq!(failure.class, Class::LimitExceeded);
+    let (long, mut met) = ("n".repeat(250), Met::default());
+    let counted = (0..ENTRIES_MAX).take_while(|_| met.count(place, Path::new(&long)).is_ok());
+    assert!((20_000..60_000).contains(&counted.count()));
+    let deep = "d/".repeat(600);
+    assert!(Met::default().count(place, Path::new(&deep)).is_err(), "longer than a zip takes");
+    let mut met = Met::default();
+    (0..1000).for_each(|number| met.warn(number.to_string()));
+    let warnings = met.into_warnings();
+    assert_eq!(warnings.len() as u64, WARNINGS_MAX + 1);
+    assert_eq!(warnings.last().unwrap(), "and 950 more of attached files");
+}

@@ -36,6 +36,8 @@ const CHUNK: usize = 256 << 10;
 const SAMPLE: usize = 64 << 10;
 /// It is, when the sample shrinks below so many percent.
 const WORTH_PERCENT: usize = 95;
+/// Tablespaces of one server that are looked at.
+const TABLESPACES_MAX: usize = 10_000;
 /// What stands still when copying does.
 const ATTACHING: &str = "copying attached files";
 
@@ -94,10 +96,15 @@ pub async fn plan(work: &Work<'_>, place: &BackupDir) -> Result<Plan> {
     Ok(Plan { sources, guarded, bytes })
 }
 
-/// What holds secrets of the server is attached by nobody.
+/// What holds secrets of the server is attached by nobody: its data, wherever they lie, the
+/// archives, and the password file.
 pub fn guarded(settings: &Settings, archives: &Path) -> Guarded {
-    let passfile = settings.access.passfile.as_deref();
-    Guarded::new([&settings.data_directory, archives].into_iter().chain(passfile))
+    let data = &settings.data_directory;
+    let spaces = std::fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
+    let mut places: Vec<PathBuf> = spaces.take(TABLESPACES_MAX).map(|space| space.path()).collect();
+    places.extend([data.clone(), data.join("pg_wal"), archives.to_owned()]);
+    places.extend(settings.access.passfile.clone());
+    Guarded::new(places.iter().map(PathBuf::as_path))
 }
 
 /// Adds the files to the archive, and what is known of them to the manifest.
