@@ -23,12 +23,13 @@ use crate::decide::progress::Progress;
 use crate::decide::settings::Settings;
 use crate::error::Result;
 use crate::fault;
+use crate::host::archive::tail::is_given_up;
 use crate::host::archive::writer::{ArchiveWriter, Meta, Storage, archive_failure};
 use crate::host::dir::BackupDir;
 use crate::host::reach::{AllowList, Guarded, open_exact, shown};
 use crate::host::threads;
 use crate::host::tree::{Item, Met, Place, unreadable, walk};
-use crate::job::wait::{moving, until};
+use crate::job::wait::{joined, moving, until};
 
 /// Read at once.
 const CHUNK: usize = 256 << 10;
@@ -42,6 +43,7 @@ const TABLESPACES_MAX: usize = 10_000;
 const ATTACHING: &str = "copying attached files";
 
 /// What is to be attached, found readable.
+#[derive(Default)]
 pub struct Plan {
     sources: Vec<Source>,
     guarded: Guarded,
@@ -50,7 +52,6 @@ pub struct Plan {
 }
 
 /// One thing to attach.
-#[derive(Clone)]
 struct Source {
     name: String,
     /// As it was asked for, and without links.
@@ -64,35 +65,35 @@ impl Source {
     }
 }
 
-/// Looks at everything that is to be attached, and opens every file once.
+/// Looks at everything that is to be attached, and opens every file once. In a thread: a network
+/// disk that hangs must not hold up a shutdown.
 pub async fn plan(work: &Work<'_>, place: &BackupDir) -> Result<Plan> {
     let settings = work.context.settings;
+    if work.backup.attach.is_empty() {
+        return Ok(Plan::default());
+    }
+    super::phase(work.context, Phase::Attaching);
     let guarded = guarded(settings, place.path());
-    let allowed =
-        AllowList { setting: "pg_backup.attach_directories", value: &settings.attach_directories };
+    let (allowed, attach) = (settings.attach_directories.clone(), work.backup.attach.clone());
+    let look = threads::spawn("pg_backup look", move || look(&attach, &allowed, guarded))?;
+    joined(work.context.control, look).await
+}
+
+fn look(attach: &[String], allowed: &str, guarded: Guarded) -> Result<Plan> {
+    let allowed = AllowList { setting: "pg_backup.attach_directories", value: allowed };
     let source = |asked: &String| {
         let (name, path) = (attached_name(asked)?, allowed.resolve(Path::new(asked))?);
         Ok(Source { name, asked: asked.clone(), path })
     };
-    let sources = work.backup.attach.iter().map(source).collect::<Result<Vec<_>>>()?;
-    if sources.is_empty() {
-        return Ok(Plan { sources, guarded, bytes: 0 });
+    let sources = attach.iter().map(source).collect::<Result<Vec<_>>>()?;
+    let (mut bytes, mut met) = (0, Met::default());
+    for source in &sources {
+        let root = open_exact(&source.path, &guarded)?;
+        walk(root, source.place(), &guarded, &mut met, &mut |_, _, item, stat| {
+            bytes += if matches!(item, Item::File(_)) { stat.st_size.unsigned_abs() } else { 0 };
+            Ok(())
+        })?;
     }
-    super::phase(work.context, Phase::Attaching);
-    let (looked_at, kept) = (sources.clone(), guarded.clone());
-    let look = threads::spawn("pg_backup look", move || {
-        let (mut bytes, mut met) = (0, Met::default());
-        for source in &looked_at {
-            let root = open_exact(&source.path, &kept)?;
-            walk(root, source.place(), &kept, &mut met, &mut |_, _, item, stat| {
-                bytes +=
-                    if matches!(item, Item::File(_)) { stat.st_size.unsigned_abs() } else { 0 };
-                Ok(())
-            })?;
-        }
-        Ok(bytes)
-    })?;
-    let bytes = crate::job::wait::joined(work.context.control, look).await?;
     Ok(Plan { sources, guarded, bytes })
 }
 
@@ -111,7 +112,7 @@ pub fn guarded(settings: &Settings, archives: &Path) -> Guarded {
 pub async fn add(
     work: &Work<'_>,
     plan: Plan,
-    dumped: Dumped,
+    mut dumped: Dumped,
     manifest: &mut Manifest,
 ) -> Result<Dumped> {
     if plan.sources.is_empty() {
@@ -131,7 +132,13 @@ pub async fn add(
         Ok(copy.is_finished().then_some(()))
     })
     .await?;
-    let Copied { writer, attached, warnings } = threads::join(copy)??;
+    let Copied { writer, attached, warnings } = match threads::join(copy)? {
+        // The reader behind the writer has the reason.
+        Err(failure) if is_given_up(&failure) => {
+            return Err(dumped.decoding.failure(work.context).await);
+        }
+        copied => copied?,
+    };
     manifest.attachments = attached;
     manifest.warnings.extend(warnings.iter().cloned());
     manifest.created_at.end = Utc::now();

@@ -83,8 +83,8 @@ async fn prepare<'a>(
 impl Work<'_> {
     /// The name of the copy.
     fn name(&self) -> String {
-        let Manifest { facts, created_at, .. } = &self.manifest;
-        self.export.layout.file_name(&facts.database.name, created_at.start)
+        let started = self.manifest.created_at.start;
+        self.export.layout.file_name(&self.source.row.database, started)
     }
 
     /// Waits for a thread that copies `total` bytes.
@@ -127,8 +127,7 @@ async fn zip(work: &Work<'_>) -> Result<CopiedOut> {
 /// The dump as pg_restore reads it, and the manifest beside it.
 async fn dump(work: Work<'_>) -> Result<Vec<CopiedOut>> {
     let member = work.payload()?;
-    let Manifest { facts, created_at, .. } = &work.manifest;
-    let beside = manifest_name(&facts.database.name, created_at.start);
+    let beside = manifest_name(&work.source.row.database, work.manifest.created_at.start);
     let bytes = work.archive.read_member(MANIFEST, MANIFEST_MAX)?;
     let manifest = Fresh::file(&work.parent, OsStr::new(&beside))?;
     let fresh = Fresh::file(&work.parent, OsStr::new(&work.name()))?;

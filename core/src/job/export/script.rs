@@ -39,12 +39,20 @@ pub(super) async fn script(work: Work<'_>) -> Result<CopiedOut> {
             let member = work.payload()?;
             match payload_member(&member.name).map(|(_, content)| content) {
                 Some(Content::CustomDump) => of_custom(&work, member, file).await?,
-                _ => of_plain(&work, member, file).await?,
+                Some(Content::Script) => of_plain(&work, member, file).await?,
+                _ => return Err(unknown(&member)),
             }
         }
     };
     let path = text(&publish(work.context, fresh, false).await?);
     Ok(CopiedOut { path, files: 1, bytes, sha256: Some(sha256) })
+}
+
+fn unknown(member: &Member) -> Failure {
+    let name = member.name.escape_debug();
+    let message = format!("the dump \"{name}\" cannot be turned into a script");
+    Failure::new(Class::InvalidArgument, message)
+        .hint("Use layout => 'zip' or 'directory', which take every archive.")
 }
 
 async fn of_plain(work: &Work<'_>, member: Member, file: File) -> Result<Written> {
