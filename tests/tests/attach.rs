@@ -136,7 +136,14 @@ fn the_servers_own_secrets_are_attached_by_nobody() {
     cluster.assert_next_backup_works();
     let space = cluster.make_dir("space");
     cluster.sql("postgres", &format!("CREATE TABLESPACE space LOCATION '{}'", space.display()));
+    let keys = cluster.make_dir("keys");
+    fs::write(keys.join("key"), "00".repeat(32)).unwrap();
+    fs::set_permissions(keys.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    give_to_server(&keys.join("key"));
+    cluster.set("pg_backup.signing_key_file", &keys.join("key").display().to_string());
     let inside = [
+        keys.join("key"),
+        keys,
         space,
         cluster.data_dir(),
         cluster.data_dir().join("base"),

@@ -84,8 +84,7 @@ pub fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-/// Places whose files no job reads or writes for anybody: the data directory, the archives, the
-/// password file. Known by what they are, not by name.
+/// Places whose files no job reads or writes for anybody: the data, the archives, password and keys. Known by what they are, not by name.
 #[derive(Debug, Clone, Default)]
 pub struct Guarded(Vec<(u64, u64)>);
 
@@ -107,8 +106,8 @@ impl Guarded {
         let message = format!("\"{}\" belongs to the server itself", shown(path));
         Err(Failure::new(Class::InsufficientPrivilege, message)
             .detail(
-                "The data directory, tablespaces, the backup directory and the password file hold \
-                 secrets of the whole server.",
+                "The data directory, tablespaces, the backup directory, the password file and \
+                 the signing keys hold secrets of the whole server.",
             )
             .hint("Choose files of the application, in a directory that does not hold these."))
     }

@@ -98,13 +98,14 @@ fn look(attach: &[String], allowed: &str, guarded: Guarded) -> Result<Plan> {
 }
 
 /// What holds secrets of the server is attached by nobody: its data, wherever they lie, the
-/// archives, and the password file.
+/// archives, the password file and the signing keys.
 pub fn guarded(settings: &Settings, archives: &Path) -> Guarded {
     let data = &settings.data_directory;
     let spaces = std::fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
     let mut places: Vec<PathBuf> = spaces.take(TABLESPACES_MAX).map(|space| space.path()).collect();
     places.extend([data.clone(), data.join("pg_wal"), archives.to_owned()]);
     places.extend(settings.access.passfile.clone());
+    places.extend(settings.signing_key_file.clone());
     Guarded::new(places.iter().map(PathBuf::as_path))
 }
 
