@@ -23,6 +23,7 @@ fn manifest(members: &[&str], folders: &[&str]) -> Manifest {
         migrations: vec![],
         application: Default::default(),
         warnings: vec![],
+        signed: false,
         attachments: vec![Attachment { entries, ..Attachment::default() }],
         members: members.iter().map(member).collect(),
     }
