@@ -117,7 +117,7 @@ mod tests {
     fn archive(size: usize) -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.zip");
-        let bytes: Vec<u8> = (0..size).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|i| ((i * 31) >> 3) as u8).collect();
         fs::write(&path, &bytes).unwrap();
         (folder, path, bytes)
     }
