@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 
 mod block;
 mod lexer;
+mod split;
 mod statement;
 
 use block::Block;
 use lexer::Lexer;
 use statement::Target;
+
+pub use split::{MAX_LINE, Piece, Splitter};
 
 /// Most tables that are counted apart.
 pub const MAX_TABLES: usize = 250_000;
