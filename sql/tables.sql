@@ -43,7 +43,9 @@ CREATE TABLE backup_runs (
     -- Ids of the database that holds this row and of the one that was backed up, which survive a
     -- rename and tell a copy from its original.
     home_id             oid,
-    database_id         oid
+    database_id         oid,
+    -- The archive was brought in, and nothing proves that this server has made it.
+    is_foreign          boolean NOT NULL DEFAULT false
 );
 
 CREATE INDEX backup_runs_database_status_idx ON backup_runs (database, status, id DESC);

@@ -220,6 +220,8 @@ COMMENT ON FUNCTION backup_compatibility_here IS
 COMMENT ON FUNCTION backup_list_badges IS 'rows behind the view backup_list';
 COMMENT ON FUNCTION backup_inspect IS
     'manifest of a backup with sizes in bytes, counts, age in seconds, and the migrations on which it and its database differ';
+COMMENT ON FUNCTION backup_import IS
+    'take a file below pg_backup.import_directories into the catalogue: an archive of pg_backup, a dump of pg_dump in any format, an SQL script (.gz, .zst), a backup of Tracearr; gives the id of the run';
 COMMENT ON FUNCTION backup_check IS
     'the doctor: what stands between this server and a good backup';
 COMMENT ON PROCEDURE backup_restore IS

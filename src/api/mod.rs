@@ -10,6 +10,7 @@ pub mod download;
 mod export;
 mod extract;
 mod hook;
+mod import;
 mod job;
 mod progress;
 mod restore;

@@ -68,6 +68,7 @@ pub fn define() {
     define_defaults();
     define_facts();
     super::transfer::define();
+    super::import::define();
     pg::reserve_prefix(c"pg_backup");
 }
 

@@ -1,6 +1,7 @@
 //! The settings of the extension, `pg_backup.*`, as plain values. Nothing else reads a setting.
 
 mod define;
+mod import;
 mod transfer;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use pgrx::GucSetting;
 
 pub use define::define;
 use define::*;
+pub use import::import_directories;
 pub use transfer::upload_keep;
 
 use crate::pg;

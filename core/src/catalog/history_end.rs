@@ -45,9 +45,9 @@ impl History<'_> {
              (SELECT FROM {1} r WHERE r.id = $1 AND r.tableoid = {2})) \
              UPDATE {1} SET status = $2, finished_at = pg_catalog.clock_timestamp(), \
              error = $3, error_detail = nullif($4, ''), error_hint = nullif($5, ''), \
-             file = CASE WHEN kind = 'backup' THEN NULL ELSE file END, \
-             sha256 = CASE WHEN kind = 'backup' THEN NULL ELSE sha256 END, \
-             size_bytes = CASE WHEN kind = 'backup' THEN NULL ELSE size_bytes END \
+             file = CASE WHEN kind IN ('backup', 'import') THEN NULL ELSE file END, \
+             sha256 = CASE WHEN kind IN ('backup', 'import') THEN NULL ELSE sha256 END, \
+             size_bytes = CASE WHEN kind IN ('backup', 'import') THEN NULL ELSE size_bytes END \
              WHERE id = $1 AND tableoid = {2} RETURNING {RUN}",
             self.manifests, self.runs, self.table
         );

@@ -13,7 +13,10 @@ pub struct StoredArchive {
     pub file: String,
     pub file_state: String,
     pub size_bytes: i64,
+    /// Empty when nobody has computed it yet.
     pub sha256: String,
+    /// It was brought in, and nothing proves that it is ours.
+    pub is_foreign: bool,
     pub pinned: bool,
 }
 
@@ -22,7 +25,7 @@ impl History<'_> {
     /// has no archive.
     pub async fn archive(&self, id: i64) -> Result<StoredArchive> {
         let sql = format!(
-            "SELECT database, file, file_state, size_bytes, sha256, pinned, status \
+            "SELECT database, file, file_state, size_bytes, sha256, pinned, status, is_foreign \
              FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
             self.runs
         );
@@ -40,6 +43,7 @@ impl History<'_> {
             size_bytes: row.get::<_, Option<i64>>(3).unwrap_or(0),
             sha256: row.get::<_, Option<String>>(4).unwrap_or_default(),
             pinned: row.get(5),
+            is_foreign: row.get(7),
         })
     }
 

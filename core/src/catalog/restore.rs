@@ -33,7 +33,7 @@ SELECT pg_catalog.jsonb_build_object(
                          FROM ROWS FROM (pg_catalog.unnest($3::text[]),
                                    pg_catalog.unnest($4::text[])) AS e(n, v)
                          JOIN pg_catalog.pg_available_extensions a ON a.name = e.n
-                        WHERE a.default_version <> e.v AND e.n <> 'timescaledb'),
+                        WHERE a.default_version <> e.v AND e.n <> 'timescaledb' AND e.v <> ''),
     'prepared', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts
                   WHERE database = $5))";
 

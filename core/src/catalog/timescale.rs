@@ -78,7 +78,11 @@ pub fn create_schema(schema: &str, owner: Option<&str>) -> String {
 
 /// Makes the extension in its recorded version.
 pub fn create_extension(schema: &str, version: &str) -> String {
-    format!("CREATE EXTENSION timescaledb SCHEMA {} VERSION {}", ident(schema), literal(version))
+    let version = match version {
+        "" => String::new(),
+        version => format!(" VERSION {}", literal(version)),
+    };
+    format!("CREATE EXTENSION timescaledb SCHEMA {}{version}", ident(schema))
 }
 
 /// From here on the catalog takes rows as they come, and nothing runs.

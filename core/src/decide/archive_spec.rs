@@ -39,7 +39,7 @@ pub enum Codec {
 /// What a payload member holds, once decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A custom-format dump: pg_restore reads it.
+    /// A dump of custom or tar format: pg_restore reads it.
     CustomDump,
     /// A plain SQL script.
     Script,
@@ -69,7 +69,8 @@ pub fn payload_member(name: &str) -> Option<(Codec, Content)> {
         _ => (name, Codec::Plain),
     };
     match stem {
-        "database.dump" => Some((codec, Content::CustomDump)),
+        // pg_restore reads both as a stream.
+        "database.dump" | "database.tar" => Some((codec, Content::CustomDump)),
         "database.sql" => Some((codec, Content::Script)),
         _ => {
             let file = stem.strip_prefix(DIRECTORY)?;

@@ -65,6 +65,9 @@ pub struct Dump {
     /// Whether all tables were locked before the snapshot was taken.
     #[serde(default)]
     pub locked_first: bool,
+    /// A script that does not end as those of pg_dump end: nothing tells that it is whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
 }
 
 /// What the server said, under the dump's snapshot.
@@ -106,6 +109,13 @@ pub struct Database {
     /// `ALTER DATABASE … SET`, without `timescaledb.restoring`; role is NULL for all roles.
     pub settings: Vec<Setting>,
     pub security_labels: Vec<String>,
+}
+
+impl Dump {
+    /// Whether pg_restore reads it as one stream.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.format.as_str(), "custom" | "tar")
+    }
 }
 
 /// One `name=value` of a database, or of a role in a database.

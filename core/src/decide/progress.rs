@@ -29,10 +29,11 @@ pub enum Phase {
     Swapping = 15,
     Attaching = 16,
     Exporting = 17,
+    Copying = 18,
 }
 
 impl Phase {
-    const ALL: [Phase; 18] = [
+    const ALL: [Phase; 19] = [
         Phase::Queued,
         Phase::Connecting,
         Phase::Locking,
@@ -51,6 +52,7 @@ impl Phase {
         Phase::Swapping,
         Phase::Attaching,
         Phase::Exporting,
+        Phase::Copying,
     ];
 
     /// The word in SQL.
@@ -74,6 +76,7 @@ impl Phase {
             Phase::Swapping => "swapping",
             Phase::Attaching => "attaching",
             Phase::Exporting => "exporting",
+            Phase::Copying => "copying",
         }
     }
 

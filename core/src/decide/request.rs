@@ -73,6 +73,7 @@ pub enum Task {
     /// `backup_export()`; leaves no row.
     Export(Export),
     Import(Import),
+    Scan(Scan),
     /// The runner's part of `backup_check()`; leaves no row.
     Check(Check),
     /// `backup_compatibility()` of a backup of another database; leaves no row.
@@ -192,6 +193,14 @@ pub struct Import {
     pub limits: Limits,
 }
 
+/// The backup directory to compare with the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// Where to write what was found, one JSON object a line: it may be more than a slot holds.
+    pub findings: String,
+    pub limits: Limits,
+}
+
 /// What the doctor looks at beside the server itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -209,6 +218,7 @@ impl Task {
             Task::Extract(_) => "extract",
             Task::Export(_) => "export",
             Task::Import(_) => "import",
+            Task::Scan(_) => "scan",
             Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) => "check",
         }
     }
@@ -225,6 +235,7 @@ impl Task {
             | Task::Delete(_)
             | Task::Prune(_)
             | Task::Import(_)
+            | Task::Scan(_)
             | Task::RestoreCheck(_)
             | Task::Extract(_)
             | Task::Export(_)
@@ -247,6 +258,7 @@ impl Task {
             | Task::Extract(_)
             | Task::Export(_)
             | Task::Import(_)
+            | Task::Scan(_)
             | Task::Check(_)
             | Task::Compare(_) => None,
         }

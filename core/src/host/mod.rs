@@ -13,6 +13,7 @@ pub mod reach;
 pub mod removal;
 pub mod server;
 pub mod signing;
+pub mod source;
 pub mod space;
 pub mod sql_error;
 pub mod stoppable;

@@ -31,6 +31,8 @@ pub struct Counts {
     pub data_files: HashMap<u32, (u64, u64)>,
     /// Payload members that were decoded.
     pub members: usize,
+    /// A script need not end as those of pg_dump end.
+    by_hand: bool,
 }
 
 /// Decodes what `follow` gives and reads on to the end of the file. `restore` takes a
@@ -38,12 +40,14 @@ pub struct Counts {
 pub fn decode(
     mut follow: Follow,
     mut restore: Option<ChildStdin>,
+    by_hand: bool,
     counted: &SyncSender<Counts>,
 ) -> Result<ReadBack> {
     let mut counts = Counts::default();
     while let Some(span) = follow.next_member().map_err(|e| read_failure(&e))? {
         let (codec, content) = payload_member(&span.name).unwrap_or((Codec::Plain, Content::Other));
         let mut reader = decoder(codec, follow.member()).map_err(|e| broken(&span.name, &e))?;
+        counts.by_hand = by_hand;
         member(&span.name, content, &mut reader, &mut restore, &mut counts)?;
         io::copy(&mut reader, &mut io::sink()).map_err(|e| broken(&span.name, &e))?;
         counts.members += 1;
@@ -92,7 +96,7 @@ fn member(
             let trailer = counter.saw_trailer();
             let counted = counter.finish();
             counts.tables = counted.tables;
-            ensure_complete(name, counted.complete && trailer)
+            ensure_complete(name, counted.complete && (trailer || counts.by_hand))
         }
         Content::TableData => {
             let mut counter = DataCounter::new();

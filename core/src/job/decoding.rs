@@ -14,6 +14,7 @@ use super::tools::tool;
 use super::wait::{joined, moving, until};
 use crate::decide::copy_rows::TableRows;
 use crate::decide::dump_plan::pg_restore_script;
+use crate::decide::manifest::Manifest;
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::follow::{Follow, ReadBack};
 use crate::host::archive::tail::Tail;
@@ -22,6 +23,22 @@ use crate::host::threads;
 
 /// What stands still when reading back does.
 const VERIFYING: &str = "the verification (pg_restore)";
+
+/// What the payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// A dump that pg_restore reads as a stream.
+    pub custom: bool,
+    /// A script that need not end as those of pg_dump end.
+    pub by_hand: bool,
+}
+
+impl Expected {
+    /// What a manifest says.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self { custom: manifest.dump.is_stream(), by_hand: manifest.dump.by_hand }
+    }
+}
 
 /// A verification under way. Dropping it gives the archive up.
 pub struct Decoding {
@@ -36,16 +53,17 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Starts to read `file` as far as `tail` says; `custom` when it holds a custom-format dump.
+    /// Starts to read `file` as far as `tail` says.
     /// A wait for the result fails when nothing has moved for `stall`; zero is no limit.
     pub fn start(
         context: &Context<'_>,
         file: File,
         tail: &Tail,
-        custom: bool,
+        expected: Expected,
         stall: Duration,
     ) -> Result<Decoding> {
         let moved = Arc::<AtomicU64>::default();
+        let Expected { custom, by_hand } = expected;
         let mut restore = custom.then(|| spawn_restore(context)).transpose()?;
         let stdin = restore.as_mut().and_then(Child::take_stdin);
         let stdout = restore.as_mut().and_then(Child::take_stdout);
@@ -56,7 +74,7 @@ impl Decoding {
         let follow = Follow::new(file, tail.clone(), moved.clone());
         let on_failure = tail.clone();
         let decode = threads::spawn("pg_backup read", move || {
-            decode(follow, stdin, &sender).inspect_err(|_| on_failure.abort())
+            decode(follow, stdin, by_hand, &sender).inspect_err(|_| on_failure.abort())
         })?;
         let (tail, decode, script) = (tail.clone(), Some(decode), script.transpose()?);
         Ok(Decoding { tail, moved, stall, restore, decode, script, counts })

@@ -13,11 +13,14 @@ pub mod delete;
 pub mod export;
 pub mod extract;
 pub mod hooks;
+pub mod import;
 pub mod members;
 pub mod migrations;
 pub mod prune;
 pub mod recovery;
 pub mod restore;
+pub mod scan;
+
 pub mod scheduled;
 pub mod settle;
 pub mod tools;
@@ -27,7 +30,7 @@ pub mod wait;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::request::{Request, Task};
-use crate::error::{Class, Failure, Result};
+use crate::error::{Failure, Result};
 use context::Context;
 
 /// What a job gives back to a waiting caller.
@@ -123,7 +126,8 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Delete(delete) => delete::run(context, &request.home, delete).await,
         Task::Extract(extract) => extract::run(context, &request.home, extract).await,
         Task::Export(export) => export::run(context, &request.home, export).await,
-        Task::Import(_) => Err(Failure::new(Class::NotReady, "imports are not built yet")),
+        Task::Import(import) => import::run(context, &request.home, import).await,
+        Task::Scan(scan) => scan::run(context, &request.home, scan).await,
         Task::Check(check) => check::run(context, &request.home, check).await,
         Task::Compare(asked) => compare::run(context, &request.home, asked).await,
     }

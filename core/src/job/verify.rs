@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::context::Context;
-use super::decoding::Decoding;
+use super::decoding::{Decoding, Expected};
 use super::wait::deadline;
 use super::{Report, ReportRow, contents};
 use crate::catalog::history::{History, NewRun};
@@ -65,7 +65,7 @@ async fn look(
     verify: &Verify,
 ) -> Result<Found> {
     let mut rows = Vec::new();
-    let mut looked = steps(context, archive, verify, &mut rows).await;
+    let mut looked = steps(context, history, archive, verify, &mut rows).await;
     if looked.is_ok() && verify.level >= Level::Restore {
         let rehearsed = super::restore::rehearse(context, history, id, verify, archive).await;
         looked = rehearsed.map(|row| rows.push(row));
@@ -110,6 +110,7 @@ fn subject(done: &[ReportRow]) -> &'static str {
 
 async fn steps(
     context: &Context<'_>,
+    history: &History<'_>,
     archive: &StoredArchive,
     verify: &Verify,
     rows: &mut Vec<ReportRow>,
@@ -120,6 +121,7 @@ async fn steps(
             format!("the archive of backup {} was {}", archive.id, archive.file_state),
         ));
     }
+    let stall = Duration::from_millis(verify.limits.stall);
     let settings = context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let path = place.resolve(&archive.file)?;
@@ -128,22 +130,37 @@ async fn steps(
     compare_size(archive, &path, size)?;
     rows.push(ReportRow::ok("size", format!("{size} bytes")));
     let sha256 = super::settle::hash(context, &path).await?;
-    if sha256 != archive.sha256 {
+    let unread = archive.sha256.is_empty();
+    if unread {
+        // Adopted by a scan: the manifest says what its members are.
+        let manifest = Archive::open(&path)?.manifest()?;
+        super::import::ensure_whole(context, &path, &manifest, stall).await?;
+        history.hashed(archive.id, &sha256).await?;
+    }
+    if !unread && sha256 != archive.sha256 {
         return Err(changed(&path)
             .detail(format!("Its SHA-256 is {sha256}, recorded is {}.", archive.sha256)));
     }
     rows.push(ReportRow::ok("sha256", sha256));
-    if verify.level >= Level::List {
-        let manifest = list(context, &path, rows).await?;
-        let claim = Claim::of(&manifest);
-        // A large one is large in memory, and so is what reading needs.
-        drop(manifest);
-        if verify.level >= Level::Read {
-            let stall = Duration::from_millis(verify.limits.stall);
-            read(context, &path, claim, stall, rows).await?;
-        }
+    match verify.level {
+        Level::File => Ok(()),
+        Level::List => list(context, &path, rows).await.map(drop),
+        Level::Read | Level::Restore => read_all(context, &path, stall, rows).await,
     }
-    Ok(())
+}
+
+/// What a verification of level `read` looks at, beside the hash.
+pub(super) async fn read_all(
+    context: &Context<'_>,
+    path: &Path,
+    stall: Duration,
+    rows: &mut Vec<ReportRow>,
+) -> Result<()> {
+    let manifest = list(context, path, rows).await?;
+    let claim = Claim::of(&manifest);
+    // A large one is large in memory, and so is what reading needs.
+    drop(manifest);
+    read(context, path, claim, stall, rows).await
 }
 
 fn size(path: &Path) -> Result<u64> {
@@ -204,7 +221,7 @@ fn is_entry(line: &[u8]) -> bool {
 
 /// What the manifest says that only reading all of the dump can tell.
 struct Claim {
-    custom: bool,
+    expected: Expected,
     rows: u64,
     tables: usize,
     /// The members beside the dump.
@@ -213,9 +230,9 @@ struct Claim {
 
 impl Claim {
     fn of(manifest: &Manifest) -> Self {
-        let custom = manifest.dump.format == "custom";
+        let expected = Expected::of(manifest);
         let others = super::members::others(manifest);
-        Self { custom, rows: manifest.total_rows(), tables: manifest.tables.len(), others }
+        Self { expected, rows: manifest.total_rows(), tables: manifest.tables.len(), others }
     }
 }
 
@@ -228,7 +245,7 @@ async fn read(
     rows: &mut Vec<ReportRow>,
 ) -> Result<()> {
     let tail = Archive::open(path)?.tail()?;
-    let mut decoding = Decoding::start(context, open_file(path)?, &tail, claim.custom, stall)?;
+    let mut decoding = Decoding::start(context, open_file(path)?, &tail, claim.expected, stall)?;
     let counts = decoding.counts(context).await?;
     decoding.finish(context).await?;
     let found: u64 = match counts.data_files.is_empty() {

@@ -113,7 +113,11 @@ impl Slot {
         self.id = request.home.id;
         self.heavy = matches!(
             request.task,
-            Task::Backup(_) | Task::Scheduled(_) | Task::Verify(_) | Task::Restore(_)
+            Task::Backup(_)
+                | Task::Scheduled(_)
+                | Task::Verify(_)
+                | Task::Restore(_)
+                | Task::Import(_)
         );
         self.queued_at = request.home.queued_at;
         self.kind.set(request.task.kind());

@@ -48,6 +48,8 @@ pub struct Wire {
     #[serde(default)]
     signed: bool,
     members: Vec<Member>,
+    #[serde(default)]
+    signed: bool,
 }
 
 impl From<Wire> for Manifest {
@@ -80,6 +82,7 @@ impl From<Wire> for Manifest {
             attachments: wire.attachments,
             signed: wire.signed,
             members: wire.members,
+            signed: wire.signed,
         }
     }
 }

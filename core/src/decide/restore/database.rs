@@ -9,11 +9,9 @@ use crate::decide::manifest::{Database, Setting};
 pub fn create(target: &str, oid: u32, database: &Database) -> String {
     let mut sql = format!(
         "CREATE DATABASE {} WITH TEMPLATE = template0 OID = {oid} CONNECTION LIMIT = 0 \
-         ENCODING = {} LC_COLLATE = {} LC_CTYPE = {}",
+         {}",
         ident(target),
-        literal(&database.encoding),
-        literal(&database.lc_collate),
-        literal(&database.lc_ctype)
+        text(database)
     );
     if database.locale_provider == "icu" {
         sql.push_str(" LOCALE_PROVIDER = icu");
@@ -27,11 +25,33 @@ pub fn create(target: &str, oid: u32, database: &Database) -> String {
     sql
 }
 
+/// Encoding and locale. Somebody else's dump tells no locale: that of `template0` fits what most
+/// have, UTF8, and `C` fits every other encoding.
+fn text(database: &Database) -> String {
+    let Database { encoding, lc_collate, lc_ctype, .. } = database;
+    match (encoding.as_str(), lc_collate.as_str()) {
+        ("", "") => String::new(),
+        ("UTF8", "") => "ENCODING = 'UTF8'".to_owned(),
+        (encoding, "") => {
+            format!("ENCODING = {} LC_COLLATE = 'C' LC_CTYPE = 'C'", literal(encoding))
+        }
+        (encoding, lc_collate) => format!(
+            "ENCODING = {} LC_COLLATE = {} LC_CTYPE = {}",
+            literal(encoding),
+            literal(lc_collate),
+            literal(lc_ctype)
+        ),
+    }
+}
+
 /// Everything else, once the content is there; to be run in order. What the database has is what
 /// the manifest says, nothing more.
 pub fn properties(target: &str, database: &Database) -> Vec<String> {
     let name = ident(target);
-    let mut statements = vec![format!("ALTER DATABASE {name} OWNER TO {}", ident(&database.owner))];
+    let mut statements = Vec::new();
+    if !database.owner.is_empty() {
+        statements.push(format!("ALTER DATABASE {name} OWNER TO {}", ident(&database.owner)));
+    }
     if let Some(comment) = &database.comment {
         statements.push(format!("COMMENT ON DATABASE {name} IS {}", literal(comment)));
     }

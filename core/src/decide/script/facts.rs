@@ -14,7 +14,7 @@ use crate::decide::frameworks::{self, CELL_MAX, NAMES_MAX, Reading, Row};
 
 /// Most names of each kind.
 const MAX_NAMES: usize = 10_000;
-/// Most bytes of a line that are looked at for anything but data.
+/// Lines of pg_dump's own, by their starts.
 const HEADERS: [(&str, Header); 4] = [
     ("-- Dumped from database version ", Header::Server),
     ("-- Dumped by pg_dump version ", Header::Tool),
@@ -45,6 +45,8 @@ pub struct Facts {
     pub migrations: Vec<(String, String, Vec<String>)>,
     /// It begins as pg_dump begins: then it must end so as well.
     pub is_of_pg_dump: bool,
+    /// The last line of pg_dump was there.
+    pub is_complete: bool,
     /// It is what pg_dumpall writes.
     pub is_cluster: bool,
     /// Tables get rows by INSERT, which nobody counts.
@@ -168,7 +170,8 @@ impl Facts {
                 Header::Tool if self.pg_dump_version.is_none() => {
                     self.pg_dump_version = Some(short(rest));
                 }
-                Header::Dump => self.is_of_pg_dump |= rest.is_empty(),
+                Header::Dump if rest.is_empty() => self.is_of_pg_dump = true,
+                Header::Dump => self.is_complete |= rest == " complete",
                 Header::Cluster => self.is_cluster = true,
                 Header::Server | Header::Tool => {}
             }

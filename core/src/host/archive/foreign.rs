@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::member::MemberReader;
-use super::reader::{damaged, open_structure, read_whole};
+use super::reader::{damaged, open_file, read_whole, structure_of};
 use super::structure::Structure;
 use crate::error::Result;
 
@@ -31,7 +31,12 @@ impl ForeignZip {
     /// Opens it. Errors: missing, Damaged when its structure is broken or unsafe, or when its
     /// members are others than the two.
     pub fn open(path: &Path) -> Result<Self> {
-        let (file, structure) = open_structure(path)?;
+        Self::of(open_file(path)?, path)
+    }
+
+    /// The same of a file that is open; `path` is how errors call it.
+    pub fn of(file: File, path: &Path) -> Result<Self> {
+        let structure = structure_of(&file, path)?;
         let both = structure.find(METADATA).is_some() && structure.find(DUMP).is_some();
         if !both || structure.entries().len() != 2 {
             return Err(damaged(path, "is a zip archive of neither pg_backup nor Tracearr")

@@ -8,6 +8,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::foreign::DUMP;
 use super::gauge::{self, Gauge};
 use super::member::MemberReader;
 use super::structure::{Structure, quoted};
@@ -65,18 +66,16 @@ fn missing(path: &Path) -> Failure {
         .hint("It was moved or deleted outside pg_backup. Put it back under that name.")
 }
 
-/// Opens the zip file at `path` and looks at its structure.
-pub(super) fn open_structure(path: &Path) -> Result<(File, Structure)> {
-    let file = open_file(path)?;
-    let size = size_of(&file)?;
+/// The same of a file that is open; `path` is how errors call it.
+pub(super) fn structure_of(file: &File, path: &Path) -> Result<Structure> {
+    let size = size_of(file)?;
     if size == 0 {
         return Err(damaged(path, "is empty"));
     }
-    let structure = Structure::read(&file, size).map_err(|failure| match failure.class {
+    Structure::read(file, size).map_err(|failure| match failure.class {
         Class::Damaged => damaged(path, &failure.message).detail(failure.detail),
         _ => failure,
-    })?;
-    Ok((file, structure))
+    })
 }
 
 fn size_of(file: &File) -> Result<u64> {
@@ -119,9 +118,19 @@ impl Archive {
     /// Opens the archive at `path` and looks at its structure. Errors: missing, empty, truncated,
     /// not a zip, or a zip that is broken or built to deceive.
     pub fn open(path: &Path) -> Result<Archive> {
-        let (file, structure) = open_structure(path)?;
+        Self::of(open_file(path)?, path)
+    }
+
+    /// The same of a file that is open; `path` is how errors call it.
+    pub fn of(file: File, path: &Path) -> Result<Archive> {
+        let structure = structure_of(&file, path)?;
         let size = size_of(&file)?;
         Ok(Archive { path: path.to_owned(), size, file, structure })
+    }
+
+    /// Whether it looks like one of ours: it has a manifest, or a payload under our names.
+    pub fn is_ours(&self) -> bool {
+        self.has(MANIFEST) || self.each_name().any(|n| payload_member(n).is_some() && n != DUMP)
     }
 
     /// Where it is.

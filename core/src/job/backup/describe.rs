@@ -41,6 +41,7 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
             exclude_tables: backup.exclude_tables.clone(),
             exclude_table_data: backup.exclude_table_data.clone(),
             locked_first: locked.locked_first,
+            by_hand: false,
         },
         facts: gathered.facts.clone(),
         tools: Tools {
@@ -63,7 +64,10 @@ fn count(rows: TableRows) -> TableCount {
 
 /// Names for the data files of a directory-format dump. An entry without its file is a dump that
 /// is not whole.
-fn by_dump_id(entries: &[TocEntry], files: &HashMap<u32, (u64, u64)>) -> Result<Vec<TableCount>> {
+pub fn by_dump_id(
+    entries: &[TocEntry],
+    files: &HashMap<u32, (u64, u64)>,
+) -> Result<Vec<TableCount>> {
     let data = entries.iter().filter(|entry| entry.kind == "TABLE DATA");
     let count = |entry: &TocEntry| {
         let (rows, bytes) = files.get(&entry.dump_id).copied().ok_or_else(|| {

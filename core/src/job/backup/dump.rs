@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::directory;
 use super::facts::{self, Gathered};
 use super::globals::Globals;
@@ -29,9 +31,11 @@ use crate::host::archive::writer::ArchiveWriter;
 use crate::host::child::{Child, Ended, Outcome, Stdout, Tool};
 use crate::host::dir::BackupDir;
 use crate::host::partial::{Partial, WorkDir};
+use crate::host::pipe::Batched;
 use crate::host::threads;
+use crate::job::context::Context;
 use crate::job::decode::Counts;
-use crate::job::decoding::Decoding;
+use crate::job::decoding::{Decoding, Expected};
 use crate::job::tools::tool;
 use crate::job::wait::{both, joined};
 
@@ -68,7 +72,8 @@ struct Running {
 
 /// Dumps into a new partial archive under `place`.
 pub async fn run(work: &Work<'_>, place: &BackupDir, locked: &Locked) -> Result<Dumped> {
-    let partial = partial(work, place)?;
+    let database = &work.backup.database;
+    let partial = new_partial(work.context, place, database, work.started, work.id)?;
     let globals = Globals::start(work)?;
     let mut running = start(work, place, &partial, locked)?;
     let supervise = supervise(work, &mut running, locked);
@@ -85,13 +90,18 @@ pub async fn run(work: &Work<'_>, place: &BackupDir, locked: &Locked) -> Result<
 }
 
 /// A new partial file; the name gets a number when it is taken.
-fn partial(work: &Work<'_>, place: &BackupDir) -> Result<Partial> {
-    let database = &work.backup.database;
-    let identifier = work.context.settings.system_identifier;
+pub(in crate::job) fn new_partial(
+    context: &Context<'_>,
+    place: &BackupDir,
+    database: &str,
+    started: DateTime<Utc>,
+    id: i64,
+) -> Result<Partial> {
+    let identifier = context.settings.system_identifier;
     let folder = place.folder(identifier, &safe_name(database))?;
     let mut last = None;
     for attempt in 0..NAME_ATTEMPTS {
-        let name = archive_name(database, work.started, work.id, attempt);
+        let name = archive_name(database, started, id, attempt);
         match Partial::create(&folder, &name) {
             Err(failure) if failure.class == Class::DuplicateFile => last = Some(failure),
             other => return other,
@@ -116,9 +126,10 @@ fn start(
     let reserve = settings.min_free_space;
     let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());
     let custom = work.backup.format == Format::Custom;
+    let expected = Expected { custom, by_hand: false };
     let reading = open_file(partial.path())?;
     let stall = Duration::from_millis(work.backup.limits.stall);
-    let decoding = Decoding::start(work.context, reading, &tail, custom, stall)?;
+    let decoding = Decoding::start(work.context, reading, &tail, expected, stall)?;
     let work_dir = work_dir(work, partial)?;
     let target = work_dir.as_ref().map(|dir| dir.path().join("dump"));
     let watch = target.as_deref().map(directory::Watched::new).transpose()?;
@@ -136,7 +147,7 @@ fn start(
     let stdout = dump.take_stdout();
     let pack = threads::spawn("pg_backup pack", move || match (watch, stdout) {
         (Some(watch), _) => directory::pack(pack, watch, &ended),
-        (None, Some(stdout)) => pack::stream(pack, name, stdout),
+        (None, Some(stdout)) => pack::stream(pack, name, Batched::new(stdout)),
         (None, None) => Err(Failure::new(Class::Internal, "pg_dump has no output")),
     })?;
     Ok(Running { dump, bytes, dump_ended, pack: Some(pack), decoding, tail, work_dir })

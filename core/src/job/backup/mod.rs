@@ -5,16 +5,18 @@
 
 mod attach;
 mod describe;
-mod directory;
+pub(in crate::job) mod directory;
 mod dump;
 mod facts;
 mod globals;
-mod pack;
+pub(in crate::job) mod pack;
 mod publish;
 mod snapshot;
 mod watch;
 
 pub use attach::guarded;
+pub(super) use describe::by_dump_id;
+pub(super) use dump::new_partial;
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -2,7 +2,6 @@
 //! by us where pg_dump does not do it itself.
 
 use std::io::{Read, Write};
-use std::process::ChildStdout;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +9,6 @@ use crate::decide::format::{Compression, Method};
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::tail::Tail;
 use crate::host::archive::writer::{ArchiveWriter, Storage, archive_failure};
-use crate::host::pipe::Batched;
 
 /// Moved at once.
 const CHUNK: usize = 256 << 10;
@@ -41,11 +39,11 @@ pub fn flush(file: &std::fs::File, tail: &Tail) {
 }
 
 /// Packs a stream as member `name`. On failure the reader behind is told to stop.
-pub fn stream(mut pack: Pack, name: &str, stdout: ChildStdout) -> Result<ArchiveWriter> {
+pub fn stream(mut pack: Pack, name: &str, source: impl Read) -> Result<ArchiveWriter> {
     let tail = pack.tail.clone();
     let packed = (|| {
         pack.writer.begin(name, Storage::Payload)?;
-        pack.member(Batched::new(stdout), false)?;
+        pack.member(source, false)?;
         pack.writer.end()?;
         pack.writer.end_payload();
         Ok(pack.writer)
@@ -92,8 +90,10 @@ fn copy(mut reader: impl Read, writer: &mut impl Write, bytes: &AtomicU64) -> Re
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => {
-                return Err(Failure::new(Class::ToolFailed, "could not read from pg_dump")
-                    .detail(format!("{error}.")));
+                return Err(Failure::inside(&error).unwrap_or_else(|| {
+                    Failure::new(Class::ToolFailed, "could not read from pg_dump")
+                        .detail(format!("{error}."))
+                }));
             }
         }
     }

@@ -2,8 +2,9 @@
 //! everything that is missing is known at once.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::super::{Report, ReportRow, settle};
+use super::super::{Report, ReportRow, import, settle};
 use super::requirement::{
     Readiness, format, names, origin, readiness, server_version, subscriptions, superuser, target,
     tool, versions,
@@ -69,9 +70,15 @@ async fn look(
     stored: &StoredArchive,
 ) -> Result<Looked> {
     let mut rows = Vec::new();
-    let mut opened = match archive(context, stored).await {
+    let mut opened = match archive(context, restore, stored).await {
         Ok((archive, manifest)) => {
-            rows.push(ReportRow::ok("archive", format!("{}, SHA-256 as recorded", stored.file)));
+            rows.push(ReportRow::ok(
+                "archive",
+                match stored.sha256.as_str() {
+                    "" => format!("{}, every member as its manifest says", stored.file),
+                    _ => format!("{}, SHA-256 as recorded", stored.file),
+                },
+            ));
             (archive, manifest)
         }
         Err(failure) if matches!(failure.class, Class::Damaged | Class::UndefinedFile) => {
@@ -110,7 +117,7 @@ async fn look(
     rows.push(versions(&ready));
     rows.extend(super::timescale::rows(context, server, restore, archive, manifest).await?);
     rows.extend(super::place::rows(context, server, manifest).await?);
-    rows.push(origin(restore, manifest, &ready));
+    rows.push(origin(restore, stored, manifest, &ready));
     rows.push(subscriptions(manifest));
     Ok((rows, Some(opened)))
 }
@@ -146,7 +153,11 @@ async fn globals(
     ])
 }
 
-async fn archive(context: &Context<'_>, stored: &StoredArchive) -> Result<(Archive, Manifest)> {
+async fn archive(
+    context: &Context<'_>,
+    restore: &Restore,
+    stored: &StoredArchive,
+) -> Result<(Archive, Manifest)> {
     let settings = context.settings;
     if matches!(stored.file_state.as_str(), "deleting" | "deleted" | "pruned") {
         let what = format!("the archive of backup {} is {}", stored.id, stored.file_state);
@@ -156,14 +167,21 @@ async fn archive(context: &Context<'_>, stored: &StoredArchive) -> Result<(Archi
     }
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let path = place.resolve(&stored.file)?;
-    let found = settle::hash(context, &path).await?;
-    if found != stored.sha256 {
-        return Err(changed(&path, &found, &stored.sha256));
+    if !stored.sha256.is_empty() {
+        let found = settle::hash(context, &path).await?;
+        if found != stored.sha256 {
+            return Err(changed(&path, &found, &stored.sha256));
+        }
     }
     let mut archive = Archive::open(&path)?;
     let manifest = archive.manifest()?;
     archive.holds(&manifest)?;
     archive.payload()?;
+    if stored.sha256.is_empty() {
+        // Adopted by a scan: nobody has read it to its end yet.
+        let stall = Duration::from_millis(restore.limits.stall);
+        import::ensure_whole(context, &path, &manifest, stall).await?;
+    }
     Ok((archive, manifest))
 }
 

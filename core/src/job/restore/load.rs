@@ -17,7 +17,7 @@ use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore;
 use crate::decide::restore::part::is_part;
-use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
+use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
 use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
@@ -33,15 +33,14 @@ const CHUNK: usize = 256 << 10;
 pub async fn load(work: &mut Work<'_>) -> Result<()> {
     let unpacked = match work.manifest.dump.format.as_str() {
         "plain" => None,
-        "custom" if work.restore.jobs <= 1 => None,
+        "custom" | "tar" if work.restore.jobs <= 1 => None,
         _ => Some(extract::unpack(work).await?),
     };
     let unpacked = unpacked.as_ref().map(|unpacked| unpacked.path.as_path());
     let timescale = timescale::begin(work, unpacked).await?;
     match work.manifest.dump.format.as_str() {
         "plain" => {
-            let script = Tool { stdout: Stdout::Null, ..client(work, "psql", psql()) };
-            fed(work, script, Phase::Data).await?;
+            super::script::load(work).await?;
         }
         _ => sections(work, unpacked, timescale.as_ref()).await?,
     }
@@ -109,11 +108,21 @@ pub(super) fn client(work: &Work<'_>, name: &'static str, args: Vec<OsString>) -
 /// pg_restore, which loads what many roles have written: none of their code gets the rights of the
 /// superuser unless it is trusted.
 pub(super) fn loader(work: &Work<'_>, args: Vec<OsString>, trusted: bool) -> Tool {
+    guarded(work, "pg_restore", args, trusted)
+}
+
+/// The same for psql.
+pub(super) fn guarded(
+    work: &Work<'_>,
+    name: &'static str,
+    args: Vec<OsString>,
+    trusted: bool,
+) -> Tool {
     let envs = match trusted {
         true => envs(work, environment),
         false => envs(work, restricted_environment),
     };
-    Tool { stdout: Stdout::Null, ..tool(work.context, "pg_restore", args, envs) }
+    Tool { stdout: Stdout::Null, ..tool(work.context, name, args, envs) }
 }
 
 type Envs = Vec<(OsString, OsString)>;
@@ -133,12 +142,22 @@ pub(super) async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<
 
 /// Runs a tool that reads the dump from its standard input.
 pub(super) async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result<()> {
-    work.phase(phase).await;
     let (path, member) = extract::stream(work)?;
+    fed_by(work, tool, phase, extract::reader(&path, &member)?).await
+}
+
+/// The same from any reader.
+pub(super) async fn fed_by(
+    work: &Work<'_>,
+    tool: Tool,
+    phase: Phase,
+    reader: Box<dyn Read + Send>,
+) -> Result<()> {
+    work.phase(phase).await;
     let moved = Arc::<AtomicU64>::default();
     let tool = Tool { stdin: Stdin::Pipe, ..tool };
     let mut child = Child::spawn(&tool, work.context.harden)?;
-    let feeding = feed(extract::reader(&path, &member)?, child.take_stdin(), moved.clone())?;
+    let feeding = feed(reader, child.take_stdin(), moved.clone())?;
     // What goes through is larger than the member where that is compressed; the table sizes say
     // how much about.
     let total: u64 = work.manifest.tables.iter().map(|table| table.bytes).sum();
@@ -155,9 +174,9 @@ pub(super) async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result
         child.try_wait()
     })
     .await?;
-    let fed = threads::join(feeding)?;
-    judged(outcome, phase)?;
-    fed
+    // What could not be read on is the reason; the tool only saw the end.
+    threads::join(feeding)??;
+    judged(outcome, phase)
 }
 
 /// Feeds a tool. One that stops reading early is judged by how it ends.

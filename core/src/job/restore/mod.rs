@@ -22,6 +22,7 @@ mod rehearse;
 mod replaceable;
 mod requirement;
 mod rollback;
+mod script;
 mod swap;
 mod timescale;
 

@@ -86,6 +86,9 @@ fn size(database: &Database) -> u64 {
 }
 
 fn locale_row(place: &Place, database: &Database, locale: &str) -> ReportRow {
+    if locale.is_empty() {
+        return ReportRow::ok("locale", "not told: as this server has it");
+    }
     if !place.locale_known {
         return ReportRow::new(
             "locale",

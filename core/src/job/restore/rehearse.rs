@@ -6,7 +6,7 @@ use super::{DROP_TIME, checked, create, leftover, load};
 use crate::catalog::history::History;
 use crate::catalog::history_files::StoredArchive;
 use crate::decide::request::{Restore, Verify};
-use crate::error::Result;
+use crate::error::{Class, Failure, Result};
 use crate::job::ReportRow;
 use crate::job::context::Context;
 use crate::job::hooks::{self, Event, Facts};
@@ -21,6 +21,9 @@ pub async fn rehearse(
     verify: &Verify,
     stored: &StoredArchive,
 ) -> Result<ReportRow> {
+    if stored.is_foreign {
+        return Err(foreign(stored.id));
+    }
     let restore = Restore {
         backup: verify.backup,
         target: format!("pg_backup_verify_{id}"),
@@ -50,4 +53,18 @@ pub async fn rehearse(
     let seconds = began.elapsed().as_secs_f32();
     let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
     Ok(ReportRow::ok("restore", detail))
+}
+
+/// Also in a scratch database, what is in somebody else's archive runs with a superuser's rights;
+/// and who may verify, or schedules it, is not always one.
+fn foreign(id: i64) -> Failure {
+    Failure::new(
+        Class::NotReady,
+        format!("backup {id} is foreign and is not restored to verify it"),
+    )
+    .detail("What is in it would run with a superuser's rights. It was not restored.")
+    .hint(format!(
+        "Verify it at level read; or, if you trust who made it, restore it beside the others: \
+             CALL backup_restore({id}, allow_foreign => true)."
+    ))
 }

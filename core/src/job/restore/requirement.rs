@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::catalog::history_files::StoredArchive;
 use crate::catalog::restore::READINESS;
 use crate::decide::manifest::Manifest;
 use crate::decide::request::Restore;
+use crate::decide::script::version::knows_restrict;
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::ReportRow;
@@ -36,6 +38,8 @@ pub async fn readiness(
     tablespaces.retain(|name| !name.is_empty());
     let mut roles = facts.roles.clone();
     roles.push(facts.database.owner.clone());
+    // Somebody else's dump may not tell its owner.
+    roles.retain(|name| !name.is_empty());
     roles.sort();
     roles.dedup();
     let names: Vec<&str> = facts.extensions.iter().map(|e| e.name.as_str()).collect();
@@ -50,13 +54,14 @@ pub async fn readiness(
 
 pub fn format(restore: &Restore, manifest: &Manifest) -> ReportRow {
     let format = &manifest.dump.format;
-    if format == "plain" && !restore.trusted {
+    if matches!(format.as_str(), "plain" | "tar") && restore.jobs > 1 {
         return ReportRow::new(
             "format",
             "blocker",
-            "a plain dump is one script, which runs with the rights of a superuser from its first \
-             line to its last",
-            "If you trust every role that could write to that database: trusted => true.",
+            format!(
+                "a dump of format {format} is read from its start to its end by one connection"
+            ),
+            "Leave jobs out.",
         );
     }
     ReportRow::ok("format", format!("{format}, {}", manifest.dump.compression))
@@ -64,7 +69,15 @@ pub fn format(restore: &Restore, manifest: &Manifest) -> ReportRow {
 
 pub fn server_version(manifest: &Manifest, ready: &Readiness) -> ReportRow {
     let (theirs, ours) = (manifest.facts.server.version_num / 10_000, ready.version_num / 10_000);
+    if theirs == 0 {
+        return ReportRow::ok("server_version", format!("not told, this server is {ours}"));
+    }
     let detail = format!("made on {theirs}, this server is {ours}");
+    // A script is text: what the server does not know stops it, but its version does not.
+    if theirs > ours && manifest.dump.format == "plain" {
+        let hint = "It stops at the first statement that this server does not know.";
+        return ReportRow::new("server_version", "warning", detail, hint);
+    }
     match theirs > ours {
         true => ReportRow::new(
             "server_version",
@@ -78,6 +91,9 @@ pub fn server_version(manifest: &Manifest, ready: &Readiness) -> ReportRow {
 
 /// pg_restore must not be older than the pg_dump that wrote the dump.
 pub async fn tool(context: &Context<'_>, manifest: &Manifest) -> ReportRow {
+    if manifest.dump.format == "plain" {
+        return psql(context).await;
+    }
     let said = match version(context, "pg_restore").await {
         Ok(said) => said,
         Err(failure) => {
@@ -92,6 +108,20 @@ pub async fn tool(context: &Context<'_>, manifest: &Manifest) -> ReportRow {
             "Point pg_backup.bin_directory to tools that are at least as new.",
         ),
         _ => ReportRow::ok("pg_restore", said),
+    }
+}
+
+/// A script is run by psql, which must let none of its backslash commands through.
+async fn psql(context: &Context<'_>) -> ReportRow {
+    match version(context, "psql").await {
+        Ok(said) if knows_restrict(&said) => ReportRow::ok("psql", said),
+        Ok(said) => ReportRow::new(
+            "psql",
+            "blocker",
+            format!("{said} has no restricted mode, so commands in the script could run programs"),
+            "Update PostgreSQL's client tools to the newest minor release.",
+        ),
+        Err(failure) => ReportRow::new("psql", "blocker", failure.message, failure.hint),
     }
 }
 
@@ -158,11 +188,22 @@ pub fn has_timescaledb(manifest: &Manifest) -> bool {
     manifest.facts.extensions.iter().any(|e| e.name == "timescaledb")
 }
 
-pub fn origin(restore: &Restore, manifest: &Manifest, ready: &Readiness) -> ReportRow {
-    if manifest.facts.server.system_identifier == ready.system_identifier {
+/// What runs in a restore runs with a superuser's rights, in the end: whoever made the archive
+/// decides what that is. What a foreign archive says of itself proves nothing.
+pub fn origin(
+    restore: &Restore,
+    stored: &StoredArchive,
+    manifest: &Manifest,
+    ready: &Readiness,
+) -> ReportRow {
+    let same = manifest.facts.server.system_identifier == ready.system_identifier;
+    if same && !stored.is_foreign {
         return ReportRow::ok("origin", "made on this server");
     }
-    let detail = format!("made on another server (host \"{}\")", manifest.facts.server.host);
+    let detail = match stored.is_foreign {
+        true => "brought in from elsewhere, and nothing proves that this server made it".to_owned(),
+        false => format!("made on another server (host \"{}\")", manifest.facts.server.host),
+    };
     match restore.allow_foreign {
         true => ReportRow::new(
             "origin",
@@ -174,8 +215,16 @@ pub fn origin(restore: &Restore, manifest: &Manifest, ready: &Readiness) -> Repo
             "origin",
             "blocker",
             detail,
-            "Its functions and extensions run here with a superuser's rights. If you trust where \
-             it comes from: allow_foreign => true.",
+            match manifest.dump.format.as_str() {
+                "plain" => {
+                    "All of the script runs here with a superuser's rights. If you trust who made \
+                     it: allow_foreign => true."
+                }
+                _ => {
+                    "Its functions and extensions run here with a superuser's rights. If you trust \
+                     where it comes from: allow_foreign => true."
+                }
+            },
         ),
     }
 }

@@ -1,0 +1,37 @@
+//! Rows of archives that were not made here: imported, or found by a scan.
+
+use super::history::{History, history_failure};
+use crate::error::Result;
+
+impl History<'_> {
+    /// What was found out about the archive that run `id` brings in. Its database is not one of
+    /// this server, whatever it is called. A comment that the row has stays.
+    pub async fn imported(
+        &self,
+        id: i64,
+        database: &str,
+        comment: Option<&str>,
+        is_foreign: bool,
+    ) -> Result<()> {
+        self.fitting(async |fit| {
+            let sql = format!(
+                "UPDATE {} SET database = $2, database_id = NULL, is_foreign = $4, \
+                 comment = coalesce(comment, $3) WHERE id = $1 AND tableoid = {}",
+                self.runs, self.table
+            );
+            let (database, comment) = (fit(database), comment.map(fit));
+            let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+                [&id, &database, &comment, &is_foreign];
+            let count = self.server.execute(self.control, &sql, &params).await;
+            self.touched(id, count.map_err(history_failure)?)
+        })
+        .await
+    }
+
+    /// The SHA-256 of an archive that was adopted without one.
+    pub async fn hashed(&self, id: i64, sha256: &str) -> Result<()> {
+        let sql = format!("UPDATE {} SET sha256 = $2 WHERE id = $1 AND sha256 IS NULL", self.runs);
+        let done = self.server.execute(self.control, &sql, &[&id, &sha256]).await;
+        done.map(drop).map_err(history_failure)
+    }
+}

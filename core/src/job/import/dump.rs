@@ -1,0 +1,348 @@
+//! A dump or a script of somebody else becomes the payload of an archive.
+//!
+//! pg_restore reads a dump in custom or tar format as a stream, so either is kept whole as one
+//! member (tar and scripts compressed by us when they are not yet). A dump in directory format
+//! is copied first, file by file, and then packed as one of ours.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::facts::{self, Known};
+use super::{Ready, Work, share, too_new};
+use crate::decide::archive_spec::{CONTENTS, Codec, MANIFEST};
+use crate::decide::copy_rows::TableRows;
+use crate::decide::format::{Compression, Method};
+use crate::decide::import::{HEAD, Kind, codec, is_dump_file, kind};
+use crate::decide::manifest::{Manifest, TableCount};
+use crate::decide::progress::Phase;
+use crate::decide::toc;
+use crate::error::{Class, Failure, Result};
+use crate::host::archive::foreign::ForeignZip;
+use crate::host::archive::reader::open_file;
+use crate::host::archive::tail::{Tail, is_given_up};
+use crate::host::archive::writer::ArchiveWriter;
+use crate::host::partial::{Partial, WorkDir};
+use crate::host::source::{self, Hashed, Source};
+use crate::host::threads;
+use crate::job::backup::directory::{Watched, pack as pack_directory};
+use crate::job::backup::new_partial;
+use crate::job::backup::pack::{self, Pack};
+use crate::job::contents::of_directory;
+use crate::job::decode::{Counts, decoder};
+use crate::job::decoding::{Decoding, Expected};
+
+/// How what is not compressed yet is compressed.
+const COMPRESSION: Compression = Compression { method: Method::Zstd, level: 3 };
+const AS_IT_IS: Compression = Compression { method: Method::None, level: 0 };
+/// Larger dumps than this are not taken out of somebody's zip: far beyond what Tracearr restores.
+const DUMP_MAX: u64 = 1 << 44;
+
+/// What a file is.
+pub enum Found {
+    Zip,
+    Dump(Kept),
+}
+
+/// A dump, and how it is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub kind: Kind,
+    pub codec: Codec,
+}
+
+/// Looks at the first bytes, also of what is compressed.
+pub fn sniff(file: &File) -> Result<Found> {
+    let failed = |e: io::Error| Failure::io("read the file", &e);
+    let mut head = vec![0; HEAD];
+    let count = file.read_at(&mut head, 0).map_err(failed)?;
+    head.truncate(count);
+    let codec = codec(&head);
+    if codec != Codec::Plain {
+        let mut whole = share(file)?;
+        whole.seek(SeekFrom::Start(0)).map_err(failed)?;
+        head.clear();
+        let opened = decoder(codec, whole).map_err(|e| undecodable(&e))?;
+        opened.take(HEAD as u64).read_to_end(&mut head).map_err(|e| undecodable(&e))?;
+    }
+    match kind(&head) {
+        Some(Kind::Zip) if codec == Codec::Plain => Ok(Found::Zip),
+        None | Some(Kind::Zip) => Err(unknown(count)),
+        Some(kind) => Ok(Found::Dump(Kept { kind, codec })),
+    }
+}
+
+fn undecodable(error: &io::Error) -> Failure {
+    Failure::new(Class::Damaged, "the file cannot be decompressed")
+        .detail(format!("{error}."))
+        .hint("It is damaged, or was not copied to its end.")
+}
+
+fn unknown(count: usize) -> Failure {
+    let what = if count == 0 { "the file is empty" } else { "the file is no backup that is known" };
+    Failure::new(Class::Damaged, what)
+        .detail("Its first bytes are looked at, whatever its name says.")
+        .hint(
+            "Known are archives of pg_backup, Tracearr's backups, dumps of pg_dump in any format, \
+             and SQL scripts, also as .gz and .zst.",
+        )
+}
+
+/// A dump or script in one file.
+pub async fn file(work: &Work<'_>, kept: Kept, mut file: File) -> Result<Ready> {
+    file.seek(SeekFrom::Start(0)).map_err(|e| Failure::io("read the file", &e))?;
+    let modified = modified(&file);
+    let mut known = Known { modified, ..Known::default() };
+    match kept.kind {
+        Kind::Script => known.head = facts::head(kept.codec, share(&file)?)?,
+        _ => {
+            let reader = decoder(kept.codec, share(&file)?).map_err(|e| undecodable(&e))?;
+            known.list = Some(facts::list(work, reader).await?);
+        }
+    }
+    file.seek(SeekFrom::Start(0)).map_err(|e| Failure::io("read the file", &e))?;
+    let (reader, hash) = Hashed::new(file);
+    let ready = streamed(work, kept, reader, known).await?;
+    work.ensure_hash(&hash())?;
+    Ok(ready)
+}
+
+/// A backup of Tracearr: its dump, and what its metadata say.
+pub async fn tracearr(work: &Work<'_>, file: File) -> Result<Ready> {
+    let path = Path::new(&work.import.path);
+    let (hashed, room) = (share(&file)?, work.room());
+    let zip = ForeignZip::of(file, path)?;
+    let metadata: Value = serde_json::from_slice(&zip.metadata()?).map_err(|e| {
+        Failure::new(Class::Damaged, "metadata.json cannot be read").detail(format!("{e}."))
+    })?;
+    let kept = Kept { kind: Kind::Custom, codec: Codec::Plain };
+    let mut head = Vec::new();
+    let dump = zip.dump(DUMP_MAX)?;
+    dump.take(HEAD as u64).read_to_end(&mut head).map_err(|e| undecodable(&e))?;
+    if kind(&head) != Some(Kind::Custom) {
+        return Err(Failure::new(Class::Damaged, "database.dump in it is no dump of pg_dump"));
+    }
+    let list = Some(facts::list(work, zip.dump(DUMP_MAX)?).await?);
+    let known = Known { list, metadata: Some(metadata), ..Known::default() };
+    let ready = streamed(work, kept, zip.dump(DUMP_MAX)?, known).await?;
+    if work.import.sha256.is_some() {
+        let copied = move || source::copy(whole(hashed)?, io::sink(), &room);
+        work.ensure_hash(&work.beside(copied).await?.0)?;
+    }
+    Ok(ready)
+}
+
+fn whole(mut file: File) -> Result<File> {
+    file.seek(SeekFrom::Start(0)).map_err(|e| Failure::io("read the file", &e))?;
+    Ok(file)
+}
+
+fn modified(file: &File) -> Option<DateTime<Utc>> {
+    let meta = file.metadata().ok()?;
+    DateTime::from_timestamp(meta.mtime(), 0)
+}
+
+/// Packs one stream, and asks it for facts.
+async fn streamed(
+    work: &Work<'_>,
+    kept: Kept,
+    reader: impl Read + Send + 'static,
+    known: Known,
+) -> Result<Ready> {
+    let name = facts::database(work.import, &known);
+    let partial = new_partial(work.context, &work.place, &name, work.started, work.id)?;
+    let (compression, member) = stored(kept);
+    let expected = Expected { custom: kept.kind != Kind::Script, by_hand: true };
+    let packed = packed(work, &partial, expected, compression, move |pack| {
+        pack::stream(pack, &member, reader)
+    });
+    let packed = packed.await?;
+    crate::fault::point("import_copied");
+    let told = facts::of_payload(work, partial.path(), &packed.tail, kept.kind).await?;
+    let tables = packed.counts.tables.iter().map(count).collect();
+    let manifest = facts::manifest(work, kept, compression, &known, told, tables)?;
+    sealed(work, partial, packed, manifest, known.list).await
+}
+
+/// Name of the member, and how we compress it.
+fn stored(kept: Kept) -> (Compression, String) {
+    let stem = match kept.kind {
+        Kind::Tar => "database.tar",
+        Kind::Script => "database.sql",
+        Kind::Custom | Kind::Zip => "database.dump",
+    };
+    let (compression, ending) = match (kept.codec, kept.kind) {
+        (Codec::Gzip, _) => (AS_IT_IS, ".gz"),
+        (Codec::Zstd, _) => (AS_IT_IS, ".zst"),
+        (Codec::Plain, Kind::Tar | Kind::Script) => (COMPRESSION, ".zst"),
+        (Codec::Plain, _) => (AS_IT_IS, ""),
+    };
+    (compression, format!("{stem}{ending}"))
+}
+
+fn count(rows: &TableRows) -> TableCount {
+    TableCount {
+        schema: rows.schema.clone(),
+        name: rows.name.clone(),
+        rows: rows.rows,
+        bytes: rows.bytes,
+    }
+}
+
+/// A dump in directory format.
+pub async fn directory(work: &Work<'_>, directory: File) -> Result<Ready> {
+    if work.import.sha256.is_some() {
+        return Err(Failure::new(Class::InvalidArgument, "a directory has no SHA-256"));
+    }
+    let known = Known { modified: modified(&directory), ..Known::default() };
+    let name = facts::database(work.import, &known);
+    let started = work.started;
+    let partial = new_partial(work.context, &work.place, &name, started, work.id)?;
+    let (folder, file) = (partial.final_path().parent(), partial.final_path().file_name());
+    let (Some(folder), Some(file)) = (folder, file) else {
+        return Err(Failure::new(Class::Internal, "the archive has no folder"));
+    };
+    let scratch = WorkDir::create(folder, &file.to_string_lossy())?;
+    let dump = scratch.path().join("dump");
+    work.show(Phase::Copying);
+    let others = copied(work, directory, &dump).await?;
+    crate::fault::point("import_copied");
+    let list = of_directory(work.context, Some(&dump)).await.map_err(too_new)?;
+    let told = facts::of_directory(work, &dump).await?;
+    let known = Known { list: Some(list), ..known };
+    let watched = Watched::new(&dump)?;
+    let expected = Expected { custom: false, by_hand: false };
+    let packed = packed(work, &partial, expected, COMPRESSION, move |pack| {
+        pack_directory(pack, watched, &std::sync::atomic::AtomicBool::new(true))
+    });
+    let packed = packed.await?;
+    let text = String::from_utf8_lossy(known.list.as_deref().unwrap_or_default()).into_owned();
+    let owners: Vec<String> = told.owners.iter().cloned().collect();
+    let schemas: Vec<String> = told.schemas.iter().cloned().collect();
+    let entries = toc::parse(&text, &schemas, &owners);
+    let tables = crate::job::backup::by_dump_id(&entries, &packed.counts.data_files)?;
+    let kept = Kept { kind: Kind::Zip, codec: Codec::Plain };
+    let mut manifest = facts::manifest(work, kept, COMPRESSION, &known, told, tables)?;
+    manifest.dump.format = "directory".to_owned();
+    manifest.warnings.extend(others);
+    sealed(work, partial, packed, manifest, known.list).await
+}
+
+/// Copies the files of a dump, decompressed. Gives a warning for what is none of it.
+async fn copied(work: &Work<'_>, directory: File, to: &Path) -> Result<Option<String>> {
+    let (from, to, room) = (Path::new(&work.import.path).to_owned(), to.to_owned(), work.room());
+    work.beside(move || {
+        let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", to.display()), e);
+        std::fs::create_dir(&to).map_err(|e| failed(&e))?;
+        let names = source::names(&directory)?;
+        if !names.iter().any(|name| name.starts_with("toc.dat")) {
+            return Err(Failure::new(
+                Class::Damaged,
+                "the directory is no dump: it has no toc.dat",
+            )
+            .hint("Give the directory that pg_dump --format=directory has made."));
+        }
+        let (files, others): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| is_dump_file(name));
+        if let Some(name) = others.iter().find(|name| name.ends_with(".lz4")) {
+            let message = format!("\"{}\" is compressed by lz4", name.escape_debug());
+            return Err(Failure::new(Class::NotReady, message)
+                .hint("Make the dump with --compress=zstd or gzip, or restore it by hand."));
+        }
+        for name in &files {
+            let Source::File(file) = source::open(&from.join(name))? else {
+                let message = format!("\"{name}\" in the dump is a directory");
+                return Err(Failure::new(Class::Damaged, message));
+            };
+            let (stem, codec) = match name.rsplit_once('.') {
+                Some((stem, "gz")) => (stem, Codec::Gzip),
+                Some((stem, "zst")) => (stem, Codec::Zstd),
+                _ => (name.as_str(), Codec::Plain),
+            };
+            let path = to.join(stem);
+            let created = File::create_new(&path).map_err(|e| failed(&e))?;
+            let reader = decoder(codec, file).map_err(|e| undecodable(&e))?;
+            source::copy(reader, created, &room)?;
+        }
+        Ok((!others.is_empty())
+            .then(|| format!("left out {} files that are not of the dump", others.len())))
+    })
+    .await
+}
+
+/// A payload in a partial archive, decoded and counted.
+struct Packed {
+    writer: ArchiveWriter,
+    decoding: Decoding,
+    counts: Counts,
+    tail: Tail,
+}
+
+/// Packs the payload, with the reader right behind.
+async fn packed(
+    work: &Work<'_>,
+    partial: &Partial,
+    expected: Expected,
+    compression: Compression,
+    fill: impl FnOnce(Pack) -> Result<ArchiveWriter> + Send + 'static,
+) -> Result<Packed> {
+    work.show(Phase::Copying);
+    let settings = work.context.settings;
+    let tail = Tail::default();
+    let (flushed, growing) = (share(partial.file())?, tail.clone());
+    threads::spawn("pg_backup flush", move || pack::flush(&flushed, &growing))?;
+    let (root, reserve) = (work.place.path().to_owned(), settings.min_free_space);
+    let file = share(partial.file())?;
+    let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());
+    let reading = open_file(partial.path())?;
+    let mut decoding = Decoding::start(work.context, reading, &tail, expected, work.stall())?;
+    let pack = Pack {
+        writer,
+        compression,
+        threads: settings.compression_threads,
+        bytes: work.moved.clone(),
+        tail: tail.clone(),
+    };
+    let filled = work.beside(move || fill(pack)).await;
+    let writer = match filled {
+        Err(failure) if is_given_up(&failure) => {
+            return Err(too_new(decoding.failure(work.context).await));
+        }
+        filled => filled?,
+    };
+    let counts = decoding.counts(work.context).await.map_err(too_new)?;
+    Ok(Packed { writer, decoding, counts, tail })
+}
+
+/// Adds the last members, and compares what is read back.
+async fn sealed(
+    work: &Work<'_>,
+    partial: Partial,
+    packed: Packed,
+    manifest: Manifest,
+    list: Option<Vec<u8>>,
+) -> Result<Ready> {
+    work.show(Phase::Verifying);
+    let Packed { mut writer, decoding, .. } = packed;
+    if let Some(list) = list {
+        writer.add(CONTENTS, &list)?;
+    }
+    let manifest = Manifest { members: writer.members().to_vec(), ..manifest };
+    let json = serde_json::to_vec_pretty(&manifest)
+        .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))?;
+    writer.add(MANIFEST, &json)?;
+    crate::fault::point("archive_unfinished");
+    let written = writer.finish()?;
+    let read = decoding.finish(work.context).await?;
+    if read.written != written {
+        return Err(Failure::new(Class::Damaged, "the archive reads back differently")
+            .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
+    }
+    let warnings = manifest.warnings.clone();
+    let (size, sha256) = (written.size, read.sha256);
+    Ok(Ready { partial, size, sha256, manifest, warnings, is_foreign: true })
+}
