@@ -205,6 +205,8 @@ COMMENT ON FUNCTION backup_cancel IS
     'cancel a run that waits or runs; false when there is none';
 COMMENT ON FUNCTION backup_verify IS
     'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded), restore (into a scratch database, rows counted, dropped)';
+COMMENT ON FUNCTION backup_scan IS
+    'compare the backup directory with the history: adopts archives without a row, marks those that are gone or have another size, reports what is not of pg_backup; touches no file';
 COMMENT ON FUNCTION backup_contents IS
     'table of contents of an archive, attached files too (type ATTACHMENT)';
 COMMENT ON FUNCTION backup_extract IS

@@ -19,6 +19,7 @@ pub mod properties;
 pub mod recovery;
 pub mod restore;
 pub mod retention;
+pub mod scan;
 pub mod schedules;
 pub mod script;
 pub mod snapshot;

@@ -6,6 +6,7 @@ pub mod control;
 pub mod dir;
 pub mod download;
 pub mod fresh;
+pub mod listing;
 pub mod partial;
 pub mod passfile;
 pub mod pipe;

@@ -23,7 +23,8 @@ use crate::job::{members, verify};
 pub async fn take(work: &Work<'_>, mut archive: Archive, mut file: File) -> Result<Ready> {
     let seen = archive.manifest()?;
     let database = &seen.facts.database.name;
-    let started = seen.created_at.start;
+    // The name is that of this run: a scan must not take it for the one that it says it is of.
+    let started = work.started;
     let partial = new_partial(work.context, &work.place, database, started, work.id)?;
     work.show(Phase::Copying);
     file.seek(SeekFrom::Start(0)).map_err(|e| Failure::io("read the file", &e))?;

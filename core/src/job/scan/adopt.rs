@@ -1,0 +1,165 @@
+//! Rows for archives that have none.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::Finding;
+use crate::catalog::history::History;
+use crate::decide::manifest::Manifest;
+use crate::decide::naming::parse_archive_name;
+use crate::decide::request::Home;
+use crate::error::{Class, Failure, Result};
+use crate::host::archive::reader::Archive;
+use crate::host::dir::BackupDir;
+use crate::host::signing::{Keys, Signature, keys};
+use crate::host::threads;
+use crate::job::context::Context;
+use crate::job::wait::joined;
+
+/// Rows that are written by one statement.
+const BATCH: usize = 200;
+
+/// An archive that can be adopted.
+struct Adoptable {
+    file: String,
+    size: u64,
+    manifest: Manifest,
+    is_foreign: bool,
+}
+
+/// Adopts those that are archives, in the order in which they were made. What is damaged gets no
+/// row: there is nothing to say of it.
+pub(super) async fn adopt(
+    context: &Context<'_>,
+    history: &History<'_>,
+    home: &Home,
+    place: &BackupDir,
+    files: Vec<(String, u64)>,
+) -> Result<Vec<Finding>> {
+    let (place, system) = (place.clone(), context.settings.system_identifier.to_string());
+    // A key file that cannot be used proves nothing; the doctor says what is wrong with it.
+    let keys = keys(context.settings.signing_key_file.as_deref()).ok().flatten();
+    let reading =
+        threads::spawn("pg_backup scan", move || Ok(read(&place, &system, keys.as_ref(), files)))?;
+    let (mut archives, mut findings) = joined(context.control, reading).await?;
+    let order = |a: &Adoptable| (a.manifest.created_at.end, a.manifest.id);
+    archives.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.file.cmp(&b.file)));
+    for batch in archives.chunks(BATCH) {
+        findings.extend(record(context, history, home, batch).await?);
+    }
+    Ok(findings)
+}
+
+fn read(
+    place: &BackupDir,
+    system: &str,
+    keys: Option<&Keys>,
+    files: Vec<(String, u64)>,
+) -> (Vec<Adoptable>, Vec<Finding>) {
+    let (mut archives, mut findings) = (Vec::new(), Vec::new());
+    for (file, size) in files {
+        match open(place, system, keys, &file) {
+            Ok((manifest, is_foreign)) => {
+                archives.push(Adoptable { file, size, manifest, is_foreign });
+            }
+            Err(failure) => findings.push(damaged(&file, &failure)),
+        }
+    }
+    (archives, findings)
+}
+
+fn damaged(file: &str, failure: &Failure) -> Finding {
+    let detail = format!("{}. {}", failure.message, failure.detail);
+    Finding::new(file, "damaged", None, detail.trim_end())
+}
+
+fn open(
+    place: &BackupDir,
+    system: &str,
+    keys: Option<&Keys>,
+    file: &str,
+) -> Result<(Manifest, bool)> {
+    let path = place.resolve(file)?;
+    let mut archive = Archive::open(&path)?;
+    let manifest = archive.manifest()?;
+    archive.holds(&manifest)?;
+    if is_of_this_run(&manifest, system, file) {
+        return Ok((manifest, false));
+    }
+    let proven = match keys {
+        Some(keys) => archive.signature(keys)? == Signature::Valid,
+        None => false,
+    };
+    Ok((manifest, !proven))
+}
+
+/// Whether it lies where a backup of this cluster has put it, under the name that this very run
+/// gives. Only the server writes there; and what it imports gets the name of the import, so that
+/// an imported manifest that calls itself ours is not taken for it.
+fn is_of_this_run(manifest: &Manifest, system: &str, file: &str) -> bool {
+    let name = file.rsplit('/').next().and_then(parse_archive_name);
+    manifest.facts.server.system_identifier == system
+        && file.strip_prefix(system).is_some_and(|rest| rest.starts_with('/'))
+        && name.is_some_and(|name| {
+            let started = manifest.created_at.start.timestamp();
+            name.id == manifest.id && name.started.timestamp() == started
+        })
+}
+
+/// One statement for all, or, where it cannot take one of them, one for each.
+async fn record(
+    context: &Context<'_>,
+    history: &History<'_>,
+    home: &Home,
+    batch: &[Adoptable],
+) -> Result<Vec<Finding>> {
+    match insert(history, home, batch).await {
+        Err(failure) if failure.class == Class::Statement => {}
+        done => return done,
+    }
+    let mut findings = Vec::new();
+    for archive in batch {
+        context.control.proceed()?;
+        match insert(history, home, std::slice::from_ref(archive)).await {
+            // What its manifest says does not fit a row.
+            Err(failure) if failure.class == Class::Statement => {
+                findings.push(damaged(&archive.file, &failure));
+            }
+            done => findings.extend(done?),
+        }
+    }
+    Ok(findings)
+}
+
+async fn insert(history: &History<'_>, home: &Home, batch: &[Adoptable]) -> Result<Vec<Finding>> {
+    let rows: Vec<Value> = batch.iter().map(row).collect();
+    let ids = history.adopt_archives(&home.requested_by, &Value::Array(rows)).await?;
+    let ids: HashMap<String, i64> = ids.into_iter().collect();
+    let finding = |archive: &Adoptable| {
+        let database = &archive.manifest.facts.database.name;
+        let origin = if archive.is_foreign { ", foreign" } else { "" };
+        let made = archive.manifest.created_at.end.format("%Y-%m-%d %H:%M:%SZ");
+        let detail = format!("of database \"{database}\", made {made}{origin}");
+        Finding::new(&archive.file, "adopted", ids.get(&archive.file).copied(), detail)
+    };
+    Ok(batch.iter().map(finding).collect())
+}
+
+fn row(archive: &Adoptable) -> Value {
+    let Adoptable { file, size, manifest, is_foreign } = archive;
+    let database = &manifest.facts.database;
+    let warnings = (!manifest.warnings.is_empty()).then_some(&manifest.warnings);
+    json!({
+        "file": file,
+        "database": database.name,
+        "started": manifest.created_at.start,
+        "finished": manifest.created_at.end,
+        "size_bytes": size,
+        "database_size_bytes": database.size_bytes,
+        "comment": manifest.comment,
+        "warnings": warnings,
+        "is_foreign": is_foreign,
+        "manifest": manifest,
+    })
+}
