@@ -57,7 +57,7 @@ fn a_script_that_fails_or_has_a_command_of_psql_leaves_nothing() {
         ("CREATE TABLE t (a int);\nSELECT 1 / 0;\nCREATE TABLE u ();\n".to_owned(), "division"),
         (format!("SELECT 1;\n\\! touch {shown}\n"), "command of psql: \\!"),
         (format!("SELECT 1 \\! touch {shown}\n;\n"), "restricted"),
-        (format!("SELECT 1 \\g {shown}\n"), "restricted"),
+        (format!("SELECT 1 \\g {shown}\n;\n"), "restricted"),
         (format!("SELECT 1\n\\o {shown}\n;\n"), "restricted"),
         (format!("\\unrestrict x\nSELECT 1\n\\! touch {shown}\n;\n"), "restricted"),
     ] {
@@ -92,7 +92,10 @@ fn a_script_takes_the_place_of_a_live_database() {
 #[test]
 fn code_of_a_low_privileged_owner_gets_no_rights_in_a_script() {
     let cluster = Cluster::start();
-    cluster.sql("postgres", "CREATE ROLE eve; CREATE DATABASE app");
+    cluster.psql(
+        "postgres",
+        "CREATE ROLE eve;\nCREATE DATABASE app;\nGRANT ALL ON DATABASE app TO eve;",
+    );
     cluster.sql(
         "app",
         "CREATE SCHEMA eve AUTHORIZATION eve; SET ROLE eve; \

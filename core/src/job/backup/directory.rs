@@ -44,6 +44,11 @@ impl Watched {
     pub fn new(path: &Path) -> Result<Watched> {
         let doing = || format!("create work directory \"{}\"", path.display());
         std::fs::create_dir(path).map_err(|e| Failure::io(doing(), &e))?;
+        Self::existing(path)
+    }
+
+    /// The same for one that is there already, with files in it.
+    pub fn existing(path: &Path) -> Result<Watched> {
         let watch = || -> nix::Result<Inotify> {
             let events = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_CLOSE_WRITE;

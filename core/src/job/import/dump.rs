@@ -214,7 +214,7 @@ pub async fn directory(work: &Work<'_>, directory: File) -> Result<Ready> {
     let list = of_directory(work.context, Some(&dump)).await.map_err(too_new)?;
     let told = facts::of_directory(work, &dump).await?;
     let known = Known { list: Some(list), ..known };
-    let watched = Watched::new(&dump)?;
+    let watched = Watched::existing(&dump)?;
     let expected = Expected { custom: false, by_hand: false };
     let packed = packed(work, &partial, expected, COMPRESSION, move |pack| {
         pack_directory(pack, watched, &std::sync::atomic::AtomicBool::new(true))
