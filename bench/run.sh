@@ -3,7 +3,7 @@
 #
 # In:  BENCH_ROUNDS (3), BENCH_LARGE=1 for an archive over 4 GB, PG_BACKUP_BENCH_DIR; arguments:
 #      only these sections (default none jobs empty memory schedules restore
-#      catalogue transfer large). Out: Markdown.
+#      catalogue scan transfer large). Out: Markdown.
 # Holds: an existing PostgreSQL is not touched. The server is stopped at the end; its data stays for
 #        the next run (about 5 GB; `bench/run.sh --remove` takes it away).
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import catalogue
 import data
 import restore
+import scan
 import schedules
 import transfer
 from cluster import Cluster
@@ -29,7 +30,7 @@ Section = Callable[[Cluster, int], list[Row]]
 def prepare(cluster: Cluster, chosen: list[str]) -> None:
     """Makes the databases that the chosen sections need, and warms the file cache."""
     needs = {"empty": {"bench_empty"}, "memory": {"bench_small", "bench_big"},
-             "schedules": set(), "catalogue": set(), "large": {"bench_large"}}
+             "schedules": set(), "catalogue": set(), "scan": set(), "large": {"bench_large"}}
     data.ensure(cluster, set().union(*(needs.get(name, {"bench"}) for name in chosen)))
     if set(chosen) - needs.keys():
         raw_copy(cluster)
@@ -168,6 +169,7 @@ ALL: dict[str, Section] = {
     "schedules": schedules.schedules,
     "restore": restore.restore,
     "catalogue": catalogue.catalogue,
+    "scan": scan.scan,
     "transfer": transfer.transfer,
     "large": large,
 }
