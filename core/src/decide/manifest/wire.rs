@@ -48,8 +48,6 @@ pub struct Wire {
     #[serde(default)]
     signed: bool,
     members: Vec<Member>,
-    #[serde(default)]
-    signed: bool,
 }
 
 impl From<Wire> for Manifest {
@@ -82,7 +80,6 @@ impl From<Wire> for Manifest {
             attachments: wire.attachments,
             signed: wire.signed,
             members: wire.members,
-            signed: wire.signed,
         }
     }
 }
