@@ -199,7 +199,7 @@ fn only_superusers_write_and_only_where_they_may() {
 #[test]
 fn a_damaged_archive_leaves_nothing() {
     let (cluster, app, out) = places();
-    let noise: Vec<u8> = (0..400_000u64).map(|i| (i * i >> 7) as u8).collect();
+    let noise: Vec<u8> = (0..400_000u64).map(|i| ((i * i) >> 7) as u8).collect();
     fs::write(app.join("noise"), noise).unwrap();
     let id = backup(&cluster, &format!(", attach => ARRAY['{}']", app.display()));
     let archive = cluster.archive(&cluster.last_backup());
