@@ -21,6 +21,7 @@ mod kitchen_sink;
 mod place;
 mod pool;
 mod process;
+pub mod readme;
 mod replace;
 mod schedule;
 mod server;

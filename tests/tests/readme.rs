@@ -4,11 +4,8 @@
 //! hold: the tables are what the catalog says (a test that fails prints the text that is wanted),
 //! and the statements and commands of the README work as they stand there.
 
-use pg_backup_tests::{Cluster, bin};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-const README: &str = include_str!("../../README.md");
+use pg_backup_tests::Cluster;
+use pg_backup_tests::readme::{CONTENT, backed_up, between, blocks, run_shell, shop};
 
 /// Functions and procedures. In brackets: arguments that are NULL where they are left out.
 const FUNCTIONS: &str = r"
@@ -40,13 +37,6 @@ SELECT format('`%s`', name), coalesce(nullif(boot_val, ''), '(empty)'), coalesce
        concat_ws(' ', short_desc, extra_desc)
   FROM pg_settings WHERE name LIKE 'pg\\_backup.%' ORDER BY name";
 
-/// What stands between two marks of the README, without the marks.
-fn between(begin: &str, end: &str) -> &'static str {
-    let (_, rest) = README.split_once(begin).unwrap_or_else(|| panic!("no {begin}"));
-    let (text, _) = rest.split_once(end).unwrap_or_else(|| panic!("no {end} after {begin}"));
-    text.trim()
-}
-
 fn assert_table(name: &str, head: &[&str], query: &str) {
     let cluster = Cluster::start();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -59,17 +49,6 @@ fn assert_table(name: &str, head: &[&str], query: &str) {
     let wanted = wanted.join("\n");
     let found = between(&format!("<!-- {name}:begin -->"), &format!("<!-- {name}:end -->"));
     assert!(found == wanted, "the table of {name} in README.md has to be:\n\n{wanted}\n");
-}
-
-/// The code of one language under a heading of the README, block by block.
-fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
-    let section = between(&format!("\n## {heading}\n"), "\n## ");
-    let begin = format!("```{language}\n");
-    section
-        .split(begin.as_str())
-        .skip(1)
-        .map(|rest| rest.split_once("\n```").expect("it ends").0)
-        .collect()
 }
 
 #[test]
@@ -85,28 +64,6 @@ fn the_table_of_views_is_what_the_catalog_says() {
 #[test]
 fn the_table_of_settings_is_what_the_server_says() {
     assert_table("settings", &["Name", "Default", "Unit", "Context", "What it is"], SETTINGS);
-}
-
-/// A database as the README's commands expect it: `shop`, with data and the extension.
-const SHOP: &str = "
-CREATE ROLE clerk;
-CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text, price numeric);
-INSERT INTO orders (what, price) SELECT md5(i::text), i / 7.0 FROM generate_series(1, 5000) i;
-ALTER TABLE orders OWNER TO clerk;
-CREATE VIEW dear AS SELECT * FROM orders WHERE price > 700;";
-
-/// Everything that a restore must bring back.
-const CONTENT: &str = "
-SELECT concat_ws(' ', md5(string_agg(o::text, ',' ORDER BY o.id)),
-                 (SELECT count(*) FROM dear),
-                 (SELECT tableowner FROM pg_tables WHERE tablename = 'orders'))
-  FROM orders o";
-
-fn shop() -> Cluster {
-    let cluster = Cluster::start();
-    cluster.sql("postgres", "CREATE DATABASE shop");
-    cluster.sql("shop", SHOP);
-    cluster
 }
 
 #[test]
@@ -198,56 +155,10 @@ fn an_archive_is_restored_by_hand_without_the_history() {
     assert_eq!(fresh.value("shop_restored", extensions), "0");
 }
 
-#[test]
-fn a_lost_machine_comes_back_as_the_runbook_says() {
-    let source = shop();
-    source.psql("postgres", "CREATE DATABASE library; ALTER DATABASE library SET work_mem = '7MB'");
-    source.psql("library", "CREATE TABLE books AS SELECT 'Emma' AS title");
-    source.psql("shop", "CREATE EXTENSION pg_backup; SELECT backup_create(database => 'library')");
-    source.psql("shop", "SELECT backup_create()");
-    let file = source.value("shop", "SELECT file FROM backup_history WHERE id = 2");
-    let fresh = Cluster::builder().fresh().start();
-    let (from, to) = (source.backup_dir(), fresh.backup_dir());
-    let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status();
-    assert!(copied.expect("cp runs").success());
-    run_shell(&fresh, &to.join(file), blocks("Runbook", "sh")[0]);
-    assert_eq!(fresh.value("shop", CONTENT), source.value("shop", CONTENT));
-    let restore = blocks("Runbook", "sql")[0];
-    let untrusting = fresh.error("shop", "CALL backup_restore(1, target => 'library')");
-    assert_eq!(untrusting.sqlstate, "55000", "{untrusting}");
-    assert!(untrusting.hint.contains("allow_foreign"), "{untrusting}");
-    fresh.psql("shop", restore);
-    let found = "SELECT title || ' ' || current_setting('work_mem') FROM books";
-    assert_eq!(fresh.value("library", found), "Emma 7MB");
-}
-
 /// Backs up as `create` says, and restores with block `number` of the README on a fresh server.
 fn assert_restored_by_hand(create: &str, number: usize) {
     let (source, archive) = backed_up(create);
     let fresh = Cluster::builder().fresh().start();
     run_shell(&fresh, &archive, blocks("Restore by hand", "sh")[number]);
     assert_eq!(fresh.value("shop_restored", CONTENT), source.value("shop", CONTENT));
-}
-
-/// The shop, and the path of the newest archive that `create` has made.
-fn backed_up(create: &str) -> (Cluster, PathBuf) {
-    let source = shop();
-    source.psql("shop", &format!("CREATE EXTENSION pg_backup; {create};"));
-    let file = source.value("shop", "SELECT file FROM backup_history LIMIT 1");
-    let archive = source.backup_dir().join(file);
-    (source, archive)
-}
-
-/// Runs commands of the README as they stand there, against `cluster`.
-fn run_shell(cluster: &Cluster, archive: &Path, commands: &str) {
-    let folder = tempfile::tempdir().expect("the temporary directory is writable");
-    let socket = cluster.value("postgres", "SELECT current_setting('unix_socket_directories')");
-    let bindir = bin("psql").parent().expect("programs lie in a directory").display().to_string();
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-eu", "-c", commands]).current_dir(folder.path()).env_clear();
-    shell.env("PATH", format!("{bindir}:/usr/bin:/bin")).env("LC_ALL", "C.UTF-8");
-    shell.env("PGHOST", socket).env("PGUSER", "postgres").env("archive", archive);
-    let output = shell.stdin(Stdio::null()).output().expect("there is a shell");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}", output.status);
 }
