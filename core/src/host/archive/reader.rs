@@ -8,7 +8,6 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::foreign::DUMP;
 use super::gauge::{self, Gauge};
 use super::member::MemberReader;
 use super::structure::{Structure, quoted};
@@ -126,11 +125,6 @@ impl Archive {
         let structure = structure_of(&file, path)?;
         let size = size_of(&file)?;
         Ok(Archive { path: path.to_owned(), size, file, structure })
-    }
-
-    /// Whether it looks like one of ours: it has a manifest, or a payload under our names.
-    pub fn is_ours(&self) -> bool {
-        self.has(MANIFEST) || self.each_name().any(|n| payload_member(n).is_some() && n != DUMP)
     }
 
     /// Where it is.

@@ -12,29 +12,27 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::describe;
 use super::facts::{self, Known};
+use super::pack::{packed, sealed};
 use super::{Ready, Work, share, too_new};
-use crate::decide::archive_spec::{CONTENTS, Codec, MANIFEST};
+use crate::decide::archive_spec::Codec;
 use crate::decide::copy_rows::TableRows;
 use crate::decide::format::{Compression, Method};
 use crate::decide::import::{HEAD, Kind, codec, is_dump_file, kind};
-use crate::decide::manifest::{Manifest, TableCount};
+use crate::decide::manifest::TableCount;
 use crate::decide::progress::Phase;
 use crate::decide::toc;
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::foreign::ForeignZip;
-use crate::host::archive::reader::open_file;
-use crate::host::archive::tail::{Tail, is_given_up};
-use crate::host::archive::writer::ArchiveWriter;
-use crate::host::partial::{Partial, WorkDir};
+use crate::host::partial::WorkDir;
 use crate::host::source::{self, Hashed, Source};
-use crate::host::threads;
 use crate::job::backup::directory::{Watched, pack as pack_directory};
 use crate::job::backup::new_partial;
-use crate::job::backup::pack::{self, Pack};
+use crate::job::backup::pack;
 use crate::job::contents::of_directory;
-use crate::job::decode::{Counts, decoder};
-use crate::job::decoding::{Decoding, Expected};
+use crate::job::decode::decoder;
+use crate::job::decoding::Expected;
 
 /// How what is not compressed yet is compressed.
 const COMPRESSION: Compression = Compression { method: Method::Zstd, level: 3 };
@@ -164,7 +162,7 @@ async fn streamed(
     crate::fault::point("import_copied");
     let told = facts::of_payload(work, partial.path(), &packed.tail, kept.kind).await?;
     let tables = packed.counts.tables.iter().map(count).collect();
-    let manifest = facts::manifest(work, kept, compression, &known, told, tables)?;
+    let manifest = describe::manifest(work, kept, compression, &known, told, tables)?;
     sealed(work, partial, packed, manifest, known.list).await
 }
 
@@ -226,7 +224,7 @@ pub async fn directory(work: &Work<'_>, directory: File) -> Result<Ready> {
     let entries = toc::parse(&text, &schemas, &owners);
     let tables = crate::job::backup::by_dump_id(&entries, &packed.counts.data_files)?;
     let kept = Kept { kind: Kind::Zip, codec: Codec::Plain };
-    let mut manifest = facts::manifest(work, kept, COMPRESSION, &known, told, tables)?;
+    let mut manifest = describe::manifest(work, kept, COMPRESSION, &known, told, tables)?;
     manifest.dump.format = "directory".to_owned();
     manifest.warnings.extend(others);
     sealed(work, partial, packed, manifest, known.list).await
@@ -272,77 +270,4 @@ async fn copied(work: &Work<'_>, directory: File, to: &Path) -> Result<Option<St
             .then(|| format!("left out {} files that are not of the dump", others.len())))
     })
     .await
-}
-
-/// A payload in a partial archive, decoded and counted.
-struct Packed {
-    writer: ArchiveWriter,
-    decoding: Decoding,
-    counts: Counts,
-    tail: Tail,
-}
-
-/// Packs the payload, with the reader right behind.
-async fn packed(
-    work: &Work<'_>,
-    partial: &Partial,
-    expected: Expected,
-    compression: Compression,
-    fill: impl FnOnce(Pack) -> Result<ArchiveWriter> + Send + 'static,
-) -> Result<Packed> {
-    work.show(Phase::Copying);
-    let settings = work.context.settings;
-    let tail = Tail::default();
-    let (flushed, growing) = (share(partial.file())?, tail.clone());
-    threads::spawn("pg_backup flush", move || pack::flush(&flushed, &growing))?;
-    let (root, reserve) = (work.place.path().to_owned(), settings.min_free_space);
-    let file = share(partial.file())?;
-    let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());
-    let reading = open_file(partial.path())?;
-    let mut decoding = Decoding::start(work.context, reading, &tail, expected, work.stall())?;
-    let pack = Pack {
-        writer,
-        compression,
-        threads: settings.compression_threads,
-        bytes: work.moved.clone(),
-        tail: tail.clone(),
-    };
-    let filled = work.beside(move || fill(pack)).await;
-    let writer = match filled {
-        Err(failure) if is_given_up(&failure) => {
-            return Err(too_new(decoding.failure(work.context).await));
-        }
-        filled => filled?,
-    };
-    let counts = decoding.counts(work.context).await.map_err(too_new)?;
-    Ok(Packed { writer, decoding, counts, tail })
-}
-
-/// Adds the last members, and compares what is read back.
-async fn sealed(
-    work: &Work<'_>,
-    partial: Partial,
-    packed: Packed,
-    manifest: Manifest,
-    list: Option<Vec<u8>>,
-) -> Result<Ready> {
-    work.show(Phase::Verifying);
-    let Packed { mut writer, decoding, .. } = packed;
-    if let Some(list) = list {
-        writer.add(CONTENTS, &list)?;
-    }
-    let manifest = Manifest { members: writer.members().to_vec(), ..manifest };
-    let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))?;
-    writer.add(MANIFEST, &json)?;
-    crate::fault::point("archive_unfinished");
-    let written = writer.finish()?;
-    let read = decoding.finish(work.context).await?;
-    if read.written != written {
-        return Err(Failure::new(Class::Damaged, "the archive reads back differently")
-            .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
-    }
-    let warnings = manifest.warnings.clone();
-    let (size, sha256) = (written.size, read.sha256);
-    Ok(Ready { partial, size, sha256, manifest, warnings, is_foreign: true })
 }

@@ -5,9 +5,11 @@
 //! and nothing but a row. The file itself is read once and never changed, and what is judged is
 //! our copy of it. Nothing in it is run.
 
+mod describe;
 mod dump;
 mod facts;
 mod own;
+mod pack;
 mod publish;
 
 pub use own::ensure_whole;
@@ -24,10 +26,12 @@ use super::Report;
 use super::context::Context;
 use super::wait::deadline;
 use crate::catalog::history::{History, NewRun};
+use crate::decide::archive_spec::{MANIFEST, payload_member};
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Import};
 use crate::error::{Class, Failure, Result};
+use crate::host::archive::foreign::DUMP;
 use crate::host::archive::reader::Archive;
 use crate::host::dir::BackupDir;
 use crate::host::partial::Partial;
@@ -122,7 +126,7 @@ async fn steps(
         Source::File(file) => match dump::sniff(&file)? {
             dump::Found::Zip => {
                 let archive = Archive::of(share(&file)?, path)?;
-                match archive.is_ours() {
+                match is_ours(&archive) {
                     true => own::take(&work, archive, file).await?,
                     false => dump::tracearr(&work, file).await?,
                 }
@@ -133,6 +137,12 @@ async fn steps(
     let done = publish::publish(&work, ready).await;
     published.set(work.published.get());
     done
+}
+
+/// Whether it looks like one of ours: it has a manifest, or a payload under our names.
+fn is_ours(archive: &Archive) -> bool {
+    let ours = |name: &String| payload_member(name).is_some() && name != DUMP;
+    archive.has(MANIFEST) || archive.names().iter().any(ours)
 }
 
 /// The directory, once there is room in it.
