@@ -8,8 +8,7 @@ use crate::decide::manifest::{Database, Setting};
 /// clients not. Its id is chosen before, so that a row can name it before it exists.
 pub fn create(target: &str, oid: u32, database: &Database) -> String {
     let mut sql = format!(
-        "CREATE DATABASE {} WITH TEMPLATE = template0 OID = {oid} CONNECTION LIMIT = 0 \
-         {}",
+        "CREATE DATABASE {} WITH TEMPLATE = template0 OID = {oid} CONNECTION LIMIT = 0{}",
         ident(target),
         text(database)
     );
@@ -31,12 +30,12 @@ fn text(database: &Database) -> String {
     let Database { encoding, lc_collate, lc_ctype, .. } = database;
     match (encoding.as_str(), lc_collate.as_str()) {
         ("", "") => String::new(),
-        ("UTF8", "") => "ENCODING = 'UTF8'".to_owned(),
+        ("UTF8", "") => " ENCODING = 'UTF8'".to_owned(),
         (encoding, "") => {
-            format!("ENCODING = {} LC_COLLATE = 'C' LC_CTYPE = 'C'", literal(encoding))
+            format!(" ENCODING = {} LC_COLLATE = 'C' LC_CTYPE = 'C'", literal(encoding))
         }
         (encoding, lc_collate) => format!(
-            "ENCODING = {} LC_COLLATE = {} LC_CTYPE = {}",
+            " ENCODING = {} LC_COLLATE = {} LC_CTYPE = {}",
             literal(encoding),
             literal(lc_collate),
             literal(lc_ctype)
@@ -169,6 +168,18 @@ mod tests {
             ..database()
         };
         assert!(create("x", 1, &icu).contains(" LOCALE_PROVIDER = icu ICU_LOCALE = 'de-AT'"));
+    }
+
+    #[test]
+    fn a_dump_that_tells_little_gets_what_the_server_has() {
+        let of = |encoding: &str| {
+            let database = Database { encoding: encoding.to_owned(), ..Database::default() };
+            create("d", 7, &database).split_once("LIMIT = 0").unwrap().1.to_owned()
+        };
+        assert_eq!(of(""), "");
+        assert_eq!(of("UTF8"), " ENCODING = 'UTF8'");
+        assert_eq!(of("LATIN1"), " ENCODING = 'LATIN1' LC_COLLATE = 'C' LC_CTYPE = 'C'");
+        assert!(properties("d", &Database::default()).is_empty());
     }
 
     #[test]

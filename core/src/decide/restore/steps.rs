@@ -144,7 +144,10 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
     let member = names.find(|name| payload_member(name).is_some()).unwrap_or_default();
     let source = format!("unzip -p {archive} {member}{}", decoder(member));
     if manifest.dump.format == "plain" {
-        return vec![step("load the script", format!("{source} | {}", line("psql", psql())))];
+        return vec![step(
+            "load the script, in psql's restricted mode",
+            format!("{source} | {}", line("psql", psql())),
+        )];
     }
     let unpacked = (directory || restore.jobs > 1).then(|| Path::new("…/database"));
     let mut steps = Vec::new();
