@@ -21,11 +21,12 @@ mod schedule_arguments;
 pub mod upload;
 mod verify;
 
-use pg_backup_core::decide::request::Home;
+use pg_backup_core::decide::request::{Home, Record, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 
 pub use schedule_arguments::Checked;
 
+use crate::worker::call;
 use crate::{catalog, pg};
 
 /// Errors unless the caller is a superuser. Only in functions that are not SECURITY DEFINER.
@@ -51,6 +52,13 @@ fn home(id: i64) -> Result<Home> {
 /// The same for an administrative action, which the job records in the audit: `call` is the routine.
 fn audited_home(call: &str, id: i64) -> Result<Home> {
     Ok(Home { asker: Some(catalog::audit::asker(call)?), ..home(id)? })
+}
+
+/// Records an action that the session does by itself and that no ROLLBACK undoes. The job that writes
+/// it gives the caller's transaction no id.
+fn record(action: &str, id: i64) -> Result<()> {
+    let (home, task) = (audited_home(action, 0)?, Task::Record(Record { id }));
+    call::run(&Request { home, task }).map(drop)
 }
 
 /// An argument that must be there.

@@ -10,7 +10,7 @@ use pg_backup_core::host::upload::{NewUpload, Upload, Uploads};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{audited_home, ensure_superuser, not_null};
+use super::{audited_home, ensure_superuser, not_null, record};
 use crate::error::{log_warning, unwrap};
 use crate::worker::call;
 use crate::{pg, settings};
@@ -43,7 +43,9 @@ fn begin(filename: Option<String>, size: Option<i64>, sha256: Option<String>) ->
     if let Some(keep) = settings::upload_keep() {
         uploads.sweep(now, keep).failed.into_iter().for_each(log_warning);
     }
-    uploads.begin(new, now)
+    let id = uploads.begin(new, now)?;
+    record("backup_upload_begin", id)?;
+    Ok(id)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -108,7 +110,11 @@ fn backup_upload_abort(id: Option<i64>) -> bool {
 fn abort(id: Option<i64>) -> Result<bool> {
     ensure_superuser("abort an upload")?;
     let id = not_null("id", id)?;
-    uploads(false)?.abort(id)
+    let aborted = uploads(false)?.abort(id)?;
+    if aborted {
+        record("backup_upload_abort", id)?;
+    }
+    Ok(aborted)
 }
 
 /// The uploads of this cluster. A directory where the first one begins is made, and tried out.

@@ -154,3 +154,26 @@ fn the_record_of_a_replaced_database_goes_on_in_the_one_that_takes_its_place() {
         Some("backup_pin succeeded, backup_restore succeeded, backup_pin succeeded")
     );
 }
+
+#[test]
+fn what_leaves_and_what_comes_is_on_record_whatever_is_rolled_back() {
+    let cluster = Cluster::start();
+    let id = cluster.value("postgres", "SELECT backup_create()");
+    let download = format!("SELECT count(*) FROM backup_download({id}, from_chunk => 1)");
+    // Once for a session, however often it asks.
+    cluster.sql("postgres", &format!("BEGIN; {download}; {download}; ROLLBACK"));
+    cluster.sql("postgres", &download);
+    let begin = "BEGIN; SELECT backup_upload_begin('x.zip', 10, repeat('0', 64)); ROLLBACK";
+    cluster.sql("postgres", begin);
+    let upload = cluster.value("postgres", "SELECT id FROM backup_uploads");
+    cluster.sql("postgres", &format!("SELECT backup_upload_abort({upload})"));
+    let wanted = [
+        format!("backup_download succeeded {id}"),
+        format!("backup_download succeeded {id}"),
+        format!("backup_upload_begin succeeded {upload}"),
+        format!("backup_upload_abort succeeded {upload}"),
+    ];
+    assert_eq!(audit(&cluster, "postgres", "detail ->> 'id'"), wanted);
+    assert_eq!(cluster.error("postgres", "SELECT * FROM backup_download(77)").sqlstate, "42704");
+    assert_eq!(audit(&cluster, "postgres", "''").len(), wanted.len());
+}

@@ -90,7 +90,7 @@ fn a_lost_machine_comes_back_by_hand_as_the_runbook_says() {
 #[test]
 fn a_lost_machine_comes_back_by_a_scan_as_the_runbook_says() {
     let source = shop();
-    source.psql("postgres", "CREATE EXTENSION pg_backup; SELECT backup_create(database => 'shop')");
+    source.psql("postgres", "SELECT backup_create(database => 'shop')");
     let fresh = Cluster::builder().fresh().start();
     let (from, to) = (source.backup_dir(), fresh.backup_dir());
     let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status();

@@ -78,6 +78,8 @@ pub enum Task {
     Check(Check),
     /// `backup_compatibility()` of a backup of another database; leaves no row.
     Compare(Compare),
+    /// Something that the session does itself; leaves no row but that of the audit.
+    Record(Record),
 }
 
 /// A backup to make.
@@ -201,6 +203,13 @@ pub struct Scan {
     pub limits: Limits,
 }
 
+/// An action of a session on an archive that leaves or comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Id of the backup or of the upload.
+    pub id: i64,
+}
+
 /// What the doctor looks at beside the server itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -219,7 +228,7 @@ impl Task {
             Task::Export(_) => "export",
             Task::Import(_) => "import",
             Task::Scan(_) => "scan",
-            Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) => "check",
+            Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) | Task::Record(_) => "check",
         }
     }
 
@@ -240,7 +249,8 @@ impl Task {
             | Task::Extract(_)
             | Task::Export(_)
             | Task::Check(_)
-            | Task::Compare(_) => None,
+            | Task::Compare(_)
+            | Task::Record(_) => None,
         }
     }
 
@@ -260,7 +270,8 @@ impl Task {
             | Task::Import(_)
             | Task::Scan(_)
             | Task::Check(_)
-            | Task::Compare(_) => None,
+            | Task::Compare(_)
+            | Task::Record(_) => None,
         }
     }
 }
