@@ -55,18 +55,15 @@ pub(super) static GLOBALS: GucSetting<GlobalsSetting> =
     GucSetting::<GlobalsSetting>::new(GlobalsSetting::On);
 pub(super) static VERIFY: GucSetting<VerifySetting> =
     GucSetting::<VerifySetting>::new(VerifySetting::Read);
-pub(super) static MIGRATIONS_TABLE: Text = Text::new(None);
 pub(super) static ATTACH_DIRECTORIES: Text = Text::new(None);
 pub(super) static EXPORT_DIRECTORIES: Text = Text::new(None);
-pub(super) static APPLICATION_VERSION: Text = Text::new(None);
-pub(super) static ENCRYPTION_KEY_IDS: Text = Text::new(None);
 
 /// Registers every setting, then reserves the prefix.
 pub fn define() {
     define_places();
     define_limits();
     define_defaults();
-    define_facts();
+    super::application::define();
     super::transfer::define();
     super::import::define();
     pg::reserve_prefix(c"pg_backup");
@@ -281,35 +278,4 @@ fn define_defaults() {
         GucContext::Userset,
         GucFlags::default(),
     );
-}
-
-/// What the application says about itself, for the manifest. The table of migrations is read with
-/// the rights of a superuser, so only a superuser names it.
-fn define_facts() {
-    let facts: [(&CStr, &CStr, &CStr, &'static Text, GucContext); 3] = [
-        (
-            c"pg_backup.migrations_table",
-            c"Table of applied migrations that is not of a known framework.",
-            c"As \"table\" or \"schema.table\"; set it with ALTER DATABASE.",
-            &MIGRATIONS_TABLE,
-            GucContext::Suset,
-        ),
-        (
-            c"pg_backup.application_version",
-            c"Version of the application, kept in the manifest of each backup.",
-            c"Set it with ALTER DATABASE or in the application's session.",
-            &APPLICATION_VERSION,
-            GucContext::Userset,
-        ),
-        (
-            c"pg_backup.encryption_key_ids",
-            c"Ids of the keys that the application encrypts columns with, separated by commas.",
-            c"Kept in the manifest: without these keys the backup is of no use. Never the keys.",
-            &ENCRYPTION_KEY_IDS,
-            GucContext::Userset,
-        ),
-    ];
-    for (name, short, long, setting, context) in facts {
-        GucRegistry::define_string_guc(name, short, long, setting, context, GucFlags::default());
-    }
 }

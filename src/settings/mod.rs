@@ -1,5 +1,6 @@
 //! The settings of the extension, `pg_backup.*`, as plain values. Nothing else reads a setting.
 
+mod application;
 mod define;
 mod import;
 mod transfer;
@@ -17,6 +18,7 @@ use pg_backup_core::decide::verify_level::Level;
 use pg_backup_core::error::Result;
 use pgrx::GucSetting;
 
+use application::*;
 pub use define::define;
 use define::*;
 pub use import::import_directories;
