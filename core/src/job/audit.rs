@@ -21,7 +21,7 @@ const APPLICATION: &str = "pg_backup audit";
 const LOCK_TIME: Duration = Duration::from_secs(10);
 
 /// What only the job needs of a request.
-const UNTOLD: [&str; 3] = ["kind", "limits", "safety_backup"];
+const UNTOLD: [&str; 5] = ["kind", "limits", "safety_backup", "findings", "take"];
 
 /// Writes who asks for what; the id of the row, or None for what nobody has asked for.
 pub async fn begin(context: &Context<'_>, request: &Request) -> Result<Option<i64>> {
@@ -53,7 +53,7 @@ async fn write(context: &Context<'_>, home: &Home, asker: &Asker, detail: &Value
 fn detail(request: &Request) -> Value {
     let mut detail = serde_json::to_value(&request.task).unwrap_or_default();
     if let Value::Object(fields) = &mut detail {
-        UNTOLD.iter().for_each(|name| drop(fields.remove(*name)));
+        fields.retain(|name, value| !UNTOLD.contains(&name.as_str()) && !value.is_null());
     }
     detail
 }
@@ -70,7 +70,8 @@ pub async fn end(
         let access = &context.settings.access;
         let server = Server::connect(access, &control, &home.database, APPLICATION).await?;
         server.batch(&control, &format!("SET lock_timeout = {}", LAST_WORDS.as_millis())).await?;
-        let run = result.as_ref().ok().map(|report| report.id).filter(|id| *id != 0);
+        let run = result.as_ref().map_or(home.id, |report| report.id);
+        let run = (run != 0).then_some(run);
         let (outcome, error) = match result {
             Ok(_) => ("succeeded", None),
             Err(failure) if failure.class == Class::Cancelled => ("cancelled", None),
