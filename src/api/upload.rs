@@ -57,6 +57,7 @@ fn backup_upload_part(id: Option<i64>, at_byte: Option<i64>, data: Option<&[u8]>
 
 fn part(id: Option<i64>, at_byte: Option<i64>, data: Option<&[u8]>) -> Result<u64> {
     ensure_superuser("upload a backup")?;
+    call::ensure_ready()?;
     let (id, data) = (not_null("id", id)?, not_null("data", data)?);
     let at = u64::try_from(not_null("at_byte", at_byte)?).map_err(|_| {
         Failure::new(Class::InvalidArgument, "at_byte must not be negative")
@@ -109,6 +110,7 @@ fn backup_upload_abort(id: Option<i64>) -> bool {
 
 fn abort(id: Option<i64>) -> Result<bool> {
     ensure_superuser("abort an upload")?;
+    call::ensure_ready()?;
     let id = not_null("id", id)?;
     let aborted = uploads(false)?.abort(id)?;
     if aborted {

@@ -37,7 +37,8 @@ fn shared_directory() -> tempfile::TempDir {
 }
 
 /// Calls that look at what they are told before anything else.
-const TOLD: [&str; 3] = ["backup_grant", "backup_next_runs", "backup_restore_plan"];
+const TOLD: [&str; 4] =
+    ["backup_export", "backup_grant", "backup_next_runs", "backup_restore_plan"];
 
 #[test]
 fn on_a_standby_every_call_is_refused_clearly_or_answers() {
@@ -69,7 +70,7 @@ fn on_a_standby_every_call_is_refused_clearly_or_answers() {
     }
     let wanted = "backup_cancel backup_check backup_compatibility backup_compatibility_here backup_contents \
                   backup_find backup_home_id backup_inspect backup_latest backup_list_badges backup_metrics \
-                  backup_next_run backup_progress_rows backup_wait";
+                  backup_next_run backup_progress_rows backup_upload_rows backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in primary.views("postgres") {
         standby.sql("postgres", &format!("SELECT * FROM {view}"));
@@ -159,7 +160,7 @@ fn without_preload_every_call_says_what_to_add_or_answers() {
     let wanted = "backup_audit_record backup_cancel backup_check backup_compatibility \
                   backup_compatibility_here backup_contents backup_find backup_home_id backup_inspect \
                   backup_latest backup_list_badges backup_metrics backup_next_run backup_pin \
-                  backup_progress_rows backup_wait";
+                  backup_progress_rows backup_upload_rows backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in cluster.views("postgres") {
         cluster.sql("postgres", &format!("SELECT * FROM {view}"));
