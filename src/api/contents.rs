@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use pg_backup_core::decide::archive_spec::{CONTENTS, CONTENTS_MAX};
 use pg_backup_core::decide::attachments::ATTACHMENTS;
+use pg_backup_core::decide::encoding::decode;
 use pg_backup_core::decide::manifest::Manifest;
 use pg_backup_core::decide::toc::{self, TocEntry};
 use pg_backup_core::error::{Class, Failure, Result};
@@ -53,7 +54,7 @@ fn entries(archive: &mut Archive, manifest: &Manifest) -> Result<Vec<Row>> {
         return Ok(from_manifest(manifest));
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
-    let text = String::from_utf8_lossy(&text);
+    let text = decode(&text, &manifest.facts.database.encoding);
     let entries = toc::parse(&text, &manifest.facts.schemas, &manifest.facts.roles);
     let counts = counts(manifest);
     Ok(entries.into_iter().map(|entry| row(entry, &counts)).collect())

@@ -87,3 +87,30 @@ fn what_a_caller_says_beyond_ascii_is_refused_before_anything_happens() {
         cluster.sql("home", CREATE);
     }
 }
+
+#[test]
+fn tables_with_names_of_another_encoding_are_counted_and_restored() {
+    for (encoding, name) in [("LATIN1", "tâble é"), ("EUC_JP", "日本"), ("WIN1251", "Привет")]
+    {
+        let cluster = home(encoding);
+        let make = format!(
+            "CREATE SCHEMA \"s{name}\"; CREATE TABLE \"s{name}\".\"{name}\" AS SELECT 1 AS i; \
+             COMMENT ON DATABASE home IS '{name}'"
+        );
+        cluster.sql("home", &make);
+        for options in ["", "jobs => 2", "format => 'plain'"] {
+            let id = cluster.value("home", &format!("SELECT backup_create({options})"));
+            let told = format!(
+                "SELECT string_agg(t ->> 'schema' || '.' || (t ->> 'name'), '') \
+                   FROM backup_manifest, jsonb_array_elements(manifest -> 'tables') t \
+                  WHERE id = {id} AND t ->> 'schema' <> 'public'"
+            );
+            let wanted = format!("s{name}.{name}");
+            assert_eq!(cluster.value("home", &told), wanted, "{encoding} {options}");
+            let restore = format!("CALL backup_restore({id}, target => 'copy{id}')");
+            cluster.sql("home", &restore);
+            let rows = format!("SELECT count(*) FROM \"s{name}\".\"{name}\"");
+            assert_eq!(cluster.value(&format!("copy{id}"), &rows), "1", "{encoding} {options}");
+        }
+    }
+}

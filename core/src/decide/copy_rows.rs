@@ -13,6 +13,7 @@ mod lexer;
 mod split;
 mod statement;
 
+use super::encoding::decode;
 use block::Block;
 use lexer::Lexer;
 use statement::Target;
@@ -27,7 +28,7 @@ pub const MAX_NAME_BYTES: usize = 16 << 20;
 /// What one table's COPY blocks held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRows {
-    /// Empty where the script names none. Bytes that are not UTF-8 are replaced.
+    /// Empty where the script names none. Decoded by the encoding that the script names.
     pub schema: String,
     pub name: String,
     pub rows: u64,
@@ -108,7 +109,8 @@ impl RowCounter {
             self.tables.add(target, &block);
         }
         let overflowed = self.lexer.overflowed() || self.tables.overflowed;
-        Counted { tables: self.tables.list(), complete: whole && !overflowed, overflowed }
+        let tables = self.tables.list(self.lexer.encoding().unwrap_or_default());
+        Counted { tables, complete: whole && !overflowed, overflowed }
     }
 }
 
@@ -163,11 +165,16 @@ impl Tables {
         *bytes += block.bytes;
     }
 
-    fn list(self) -> Vec<TableRows> {
+    fn list(self, encoding: &str) -> Vec<TableRows> {
+        let text = |name: Vec<u8>| decode(&name, encoding).into_owned();
         let counts = self.counts.into_iter();
-        counts
-            .map(|(Target { schema, name }, (rows, bytes))| TableRows { schema, name, rows, bytes })
-            .collect()
+        let told = |(target, (rows, bytes)): (Target, (u64, u64))| TableRows {
+            schema: text(target.schema),
+            name: text(target.name),
+            rows,
+            bytes,
+        };
+        counts.map(told).collect()
     }
 }
 

@@ -11,6 +11,7 @@ pub mod copy_text;
 pub mod directories;
 pub mod due;
 pub mod dump_plan;
+pub mod encoding;
 pub mod export;
 pub mod format;
 pub mod frameworks;

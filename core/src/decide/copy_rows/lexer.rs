@@ -72,6 +72,11 @@ impl Lexer {
         self.trailer
     }
 
+    /// The encoding of the script, as it says itself.
+    pub fn encoding(&self) -> Option<&str> {
+        self.statement.encoding()
+    }
+
     /// Whether the input may end here.
     pub fn is_between_statements(&self) -> bool {
         let outside = matches!(self.state, State::Text | State::LineComment | State::Command);

@@ -6,11 +6,14 @@
 /// Longest statement that is kept, bytes; two names of 63 characters need less than 1 KiB.
 pub(super) const MAX_STATEMENT_BYTES: usize = 64 * 1024;
 
-/// The table of a COPY statement, as the server will name it.
+/// How pg_dump begins the statement that names the encoding of its script.
+const ENCODING: &[u8] = b"SET client_encoding = '";
+
+/// The table of a COPY statement, as the server will name it, in the script's encoding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
-    pub schema: String,
-    pub name: String,
+    pub schema: Vec<u8>,
+    pub name: Vec<u8>,
 }
 
 /// A statement as far as it was read.
@@ -25,6 +28,8 @@ pub(super) struct Statement {
     /// Open parentheses.
     depth: u32,
     overflowed: bool,
+    /// The name in the last statement that named one.
+    encoding: Option<String>,
 }
 
 impl Statement {
@@ -35,6 +40,11 @@ impl Statement {
     /// Whether a statement that may have been a COPY was too long to keep, so far.
     pub fn overflowed(&self) -> bool {
         self.overflowed
+    }
+
+    /// The encoding of the script, as it says itself.
+    pub fn encoding(&self) -> Option<&str> {
+        self.encoding.as_deref()
     }
 
     /// Whether a semicolon would be inside parentheses, as in a rule's list of commands.
@@ -75,8 +85,11 @@ impl Statement {
             return self.drop_text();
         }
         self.text.extend_from_slice(bytes);
-        let start = &self.text[..self.text.len().min(4)];
-        if !start.eq_ignore_ascii_case(&b"COPY"[..start.len()]) {
+        let begins = |with: &[u8]| {
+            let both = self.text.len().min(with.len());
+            self.text[..both].eq_ignore_ascii_case(&with[..both])
+        };
+        if !begins(b"COPY") && !begins(ENCODING) {
             self.drop_text();
         }
     }
@@ -89,6 +102,10 @@ impl Statement {
     /// Ends the statement: what it copies from the script, if it does. Ready for the next one.
     pub fn end(&mut self) -> Option<Target> {
         let target = target(&self.text);
+        if let Some(name) = self.text.strip_prefix(ENCODING) {
+            let name = name.strip_suffix(b"'").unwrap_or_default();
+            self.encoding = Some(String::from_utf8_lossy(name).into_owned());
+        }
         self.text.clear();
         (self.started, self.dropped, self.depth) = (false, false, 0);
         target
@@ -109,7 +126,7 @@ fn target(text: &[u8]) -> Option<Target> {
     rest.word("STDIN")?;
     let (schema, name) = match second {
         Some(name) => (first, name),
-        None => (String::new(), first),
+        None => (Vec::new(), first),
     };
     Some(Target { schema, name })
 }
@@ -124,11 +141,11 @@ impl Words<'_> {
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
-        self.bare()?.eq_ignore_ascii_case(word).then_some(())
+        self.bare()?.eq_ignore_ascii_case(word.as_bytes()).then_some(())
     }
 
     /// A name as the server understands it: without quotes, or in lower case.
-    fn identifier(&mut self) -> Option<String> {
+    fn identifier(&mut self) -> Option<Vec<u8>> {
         if self.symbol(b'"').is_none() {
             return self.bare().map(|name| name.to_ascii_lowercase());
         }
@@ -139,19 +156,19 @@ impl Words<'_> {
             self.0 = &self.0[end + 1..];
             match self.0.strip_prefix(b"\"") {
                 Some(rest) => self.0 = rest,
-                None => return Some(String::from_utf8_lossy(&name).into_owned()),
+                None => return Some(name),
             }
             name.push(b'"');
         }
     }
 
     /// A word without quotes; none where there is none.
-    fn bare(&mut self) -> Option<String> {
+    fn bare(&mut self) -> Option<&[u8]> {
         let text = self.0.trim_ascii_start();
         let end = text.iter().position(|byte| !is_word(*byte)).unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
         self.0 = rest;
-        (!word.is_empty()).then(|| String::from_utf8_lossy(word).into_owned())
+        (!word.is_empty()).then_some(word)
     }
 }
 

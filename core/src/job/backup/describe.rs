@@ -8,6 +8,7 @@ use super::Work;
 use super::dump::Dumped;
 use super::snapshot::Locked;
 use crate::decide::copy_rows::TableRows;
+use crate::decide::encoding::decode;
 use crate::decide::format::Format;
 use crate::decide::manifest::{Dump, FORMAT, Manifest, Span, TableCount, Tools};
 use crate::decide::toc::{self, TocEntry};
@@ -20,8 +21,9 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
     let gathered = &dumped.gathered;
     let tables = match backup.format {
         Format::Directory => {
-            let text = String::from_utf8_lossy(dumped.contents.as_deref().unwrap_or_default());
             let facts = &gathered.facts;
+            let text = dumped.contents.as_deref().unwrap_or_default();
+            let text = decode(text, &facts.database.encoding);
             by_dump_id(&toc::parse(&text, &facts.schemas, &facts.roles), &counts.data_files)?
         }
         Format::Custom | Format::Plain => counts.tables.into_iter().map(count).collect(),

@@ -18,6 +18,7 @@ use crate::catalog::part::{
 };
 use crate::catalog::qualified;
 use crate::decide::archive_spec::CONTENTS_MAX;
+use crate::decide::encoding::decode;
 use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
@@ -93,7 +94,7 @@ async fn contents(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<String
     };
     let list = tool(work.context, "pg_restore", args, Vec::new());
     let bytes = output(work.context, &list, feed, CONTENTS_MAX, "list the dump").await?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(decode(&bytes, &work.manifest.facts.database.encoding).into_owned())
 }
 
 async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {

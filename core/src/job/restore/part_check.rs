@@ -6,6 +6,7 @@ use super::requirement::has_timescaledb;
 use crate::catalog::into_schema::SCHEMA_EXISTS;
 use crate::catalog::part::{MATCHES, Patterns};
 use crate::decide::archive_spec::{CONTENTS, CONTENTS_MAX};
+use crate::decide::encoding::decode;
 use crate::decide::manifest::Manifest;
 use crate::decide::request::{IntoSchema, Restore};
 use crate::decide::restore::part::some;
@@ -28,7 +29,8 @@ pub async fn rows(
         return Ok(vec![blocker]);
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
-    let (schemas, names) = relations_of(&String::from_utf8_lossy(&text), manifest);
+    let (schemas, names) =
+        relations_of(&decode(&text, &manifest.facts.database.encoding), manifest);
     let patterns = Patterns::new(restore)?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &names];

@@ -18,6 +18,7 @@ use crate::catalog::timescale::{
     create_extension, create_schema, post_restore, pre_restore,
 };
 use crate::decide::archive_spec::CONTENTS_MAX;
+use crate::decide::encoding::decode;
 use crate::decide::manifest::Extension;
 use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::progress::Phase;
@@ -105,7 +106,8 @@ async fn make(work: &Work<'_>, extension: &Extension, owner: Option<&str>) -> Re
 async fn lists_of(work: &Work<'_>, source: &Source<'_>, extension: &Extension) -> Result<Lists> {
     let args = pg_restore_contents(source.path());
     let contents = read(work.context, source, args, CONTENTS_MAX, "list the dump").await?;
-    Ok(lists(&String::from_utf8_lossy(&contents), &work.manifest, extension))
+    let contents = decode(&contents, &work.manifest.facts.database.encoding);
+    Ok(lists(&contents, &work.manifest, extension))
 }
 
 /// The rows of one table of TimescaleDB's catalog, as a script.
