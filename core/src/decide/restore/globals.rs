@@ -128,7 +128,9 @@ fn about(tokens: &[Token]) -> Option<About> {
         return name(2).map(About::NewRole);
     }
     if word(0, "alter") && word(1, "role") && !word(3, "in") {
-        let superuser = word(3, "with") && position("superuser").is_some();
+        // WITH may be missing, and quotes be there. The word may also be a setting's value: a
+        // name too many is better than one too few.
+        let superuser = tokens.iter().any(|t| t.name().is_some_and(|name| name == "superuser"));
         return name(2).map(|name| About::Role { name, superuser });
     }
     if word(0, "create") && word(1, "tablespace") && word(3, "owner") && word(5, "location") {
@@ -146,17 +148,19 @@ fn about(tokens: &[Token]) -> Option<About> {
             _ => None,
         };
     }
-    if word(0, "grant") && word(2, "to") {
+    // A list would be about others too.
+    let ends = |at: usize| tokens.len() == at || word(at, "with") || word(at, "granted");
+    if word(0, "grant") && word(2, "to") && ends(4) {
         let (role, member) = (name(1)?, name(3)?);
         return Some(About::Membership { role, member });
     }
     if word(0, "grant") || word(0, "revoke") {
         let on = position("on")?;
-        if word(on + 1, "tablespace") {
+        if word(on + 1, "tablespace") && (word(on + 3, "to") || word(on + 3, "from")) {
             return name(on + 2).map(About::Tablespace);
         }
         if word(on + 1, "parameter") && word(0, "grant") {
-            let to = position("to")?;
+            let to = position("to").filter(|to| ends(to + 2))?;
             return name(to + 1).map(|grantee| About::Parameter { grantee });
         }
     }

@@ -1,11 +1,19 @@
 //! Cuts a script of pg_dumpall into statements and these into words, so that a name is a name
 //! whatever it holds. Comments and psql's own commands are left out.
+//!
+//! What must hold: the server, whose lexer knows more, sees the same statements, for it runs them
+//! as a superuser. So a statement with anything that pg_dumpall does not write there is left out:
+//! a comment, a dollar quote, a text that goes on in another one, a backslash in a plain text.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
 
 /// Most statements that are read: ten for each of 100,000 roles.
 const MAX_STATEMENTS: usize = 1_000_000;
+/// Symbols of the statements that pg_dumpall writes: lists, settings, privileges.
+const SYMBOLS: [char; 5] = [',', '(', ')', '=', '.'];
+/// Longer names are cut by the server, bytes (`NAMEDATALEN` - 1): they may be those of others.
+const MAX_NAME_BYTES: usize = 63;
 
 /// A piece of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +57,8 @@ pub struct Statement {
     pub tokens: Vec<Token>,
 }
 
-/// The statements of a script; one that has no end is left out.
+/// The statements of a script; one that has no end is left out, and one that the server may read
+/// differently.
 pub fn statements(script: &str) -> Vec<Statement> {
     let mut found = Vec::new();
     let mut tokens = Vec::new();
@@ -60,14 +69,15 @@ pub fn statements(script: &str) -> Vec<Statement> {
             ';' => {
                 let text = start.take().map_or("", |start| &script[start..at]).to_owned();
                 let tokens = std::mem::take(&mut tokens);
-                if !tokens.is_empty() && found.len() < MAX_STATEMENTS {
+                if is_one(&tokens) && found.len() < MAX_STATEMENTS {
                     found.push(Statement { text, tokens });
                 }
-                continue;
             }
-            '-' if chars.peek().is_some_and(|(_, next)| *next == '-') => skip_line(&mut chars),
+            '-' if tokens.is_empty() && chars.next_if(|(_, c)| *c == '-').is_some() => {
+                skip_line(&mut chars);
+            }
             '\\' if tokens.is_empty() => skip_line(&mut chars),
-            c if c.is_whitespace() => {}
+            ' ' | '\t' | '\n' | '\r' | '\x0c' => {}
             c => {
                 start.get_or_insert(at);
                 match token(c, &mut chars) {
@@ -79,6 +89,18 @@ pub fn statements(script: &str) -> Vec<Statement> {
         }
     }
     found
+}
+
+/// Whether the server sees these tokens, and nothing else.
+fn is_one(tokens: &[Token]) -> bool {
+    let plain = |token: &Token| match token {
+        Token::Word(name) | Token::Name(name) => name.len() <= MAX_NAME_BYTES,
+        Token::Text(_) => true,
+        Token::Symbol(c) => SYMBOLS.contains(c),
+    };
+    // Over a line end, E'…' goes on in '…', and with it the meaning of a backslash.
+    let joined = |pair: &[Token]| matches!(pair, [Token::Text(_), Token::Text(_)]);
+    !tokens.is_empty() && tokens.iter().all(plain) && !tokens.windows(2).any(joined)
 }
 
 type Chars<'t> = Peekable<CharIndices<'t>>;
@@ -95,24 +117,31 @@ fn skip_line(chars: &mut Chars<'_>) {
 fn token(first: char, chars: &mut Chars<'_>) -> Option<Token> {
     match first {
         '"' => quoted('"', false, chars).map(Token::Name),
-        '\'' => quoted('\'', false, chars).map(Token::Text),
-        'E' | 'e' if chars.peek().is_some_and(|(_, next)| *next == '\'') => {
-            chars.next();
+        '\'' => {
+            let text = quoted('\'', false, chars)?;
+            // Its end depends on a setting. pg_dumpall writes E'…'.
+            Some(if text.contains('\\') { Token::Symbol('\\') } else { Token::Text(text) })
+        }
+        'E' | 'e' if chars.next_if(|(_, next)| *next == '\'').is_some() => {
             quoted('\'', true, chars).map(Token::Text)
         }
-        c if is_of_word(c) => {
-            let mut word = c.to_lowercase().to_string();
-            while let Some((_, c)) = chars.next_if(|(_, c)| is_of_word(*c)) {
-                word.extend(c.to_lowercase());
-            }
-            Some(Token::Word(word))
-        }
+        c if c.is_ascii_digit() => Some(Token::Word(word(c, chars, |c| c.is_ascii_digit()))),
+        c if is_of_word(c) && c != '$' => Some(Token::Word(word(c, chars, is_of_word))),
         c => Some(Token::Symbol(c)),
     }
 }
 
+fn word(first: char, chars: &mut Chars<'_>, fits: fn(char) -> bool) -> String {
+    let mut word = String::from(first.to_ascii_lowercase());
+    while let Some((_, c)) = chars.next_if(|(_, c)| fits(*c)) {
+        word.push(c.to_ascii_lowercase());
+    }
+    word
+}
+
+/// As the server says (scan.l, `ident_cont`): every character beyond ASCII is one of a name.
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
+    c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
 }
 
 fn quoted(quote: char, escapes: bool, chars: &mut Chars<'_>) -> Option<String> {
