@@ -231,9 +231,10 @@ impl Lexer {
         self.state = State::LineComment;
     }
 
-    /// In `-- …`: up to the end of the line.
+    /// In `-- …`: up to the end of the line, which for psql's lexer is a carriage return, too
+    /// (psqlscan.l, `non_newline`).
     fn line_comment(&mut self, rest: &[u8]) -> usize {
-        let end = memchr(b'\n', rest);
+        let end = memchr2(b'\n', b'\r', rest);
         let text = &rest[..end.unwrap_or(rest.len())];
         // One byte more than the trailer tells a longer comment, another one a carriage return.
         let room = TRAILER.len() + 2 - self.comment.len();

@@ -48,6 +48,15 @@ fn rows_and_bytes_of_every_table_are_counted() {
 }
 
 #[test]
+fn a_carriage_return_ends_a_comment_as_it_does_for_psql() {
+    let mut counter = RowCounter::new();
+    counter.feed(b"-- a\rCOPY t FROM stdin;\n1\n\\.\n");
+    let counted = counter.finish();
+    assert!(counted.complete);
+    assert_eq!(counted.tables.iter().map(|table| table.rows).sum::<u64>(), 1);
+}
+
+#[test]
 fn hostile_names_are_read_as_they_are() {
     let table = [
         (r#"COPY public."A""b" (x, y) FROM stdin;"#, "public|A\"b|1|2"),
