@@ -118,6 +118,7 @@ pub fn reading(schema: &str, table: &str, columns: &[String], named: &str) -> Op
         return Some(Reading { framework: name, columns, order, judge });
     }
     let is_named = named == table || named.strip_prefix(schema) == Some(&format!(".{table}"));
+    let is_named = is_named && !named.is_empty();
     let column = NAME_COLUMNS.iter().copied().find(|name| has(name)).filter(|_| is_named)?;
     let judge = |cells: &Cells<'_>| applied(cells.row.first().and_then(Option::as_deref));
     Some(Reading { framework: "custom", columns: vec![column], order: column, judge })

@@ -5,15 +5,18 @@
 //! empty where it tells nothing. Every list has a bound; what is beyond is left out. It is what
 //! the script's author wants us to believe: nothing here is a reason to trust it.
 
+mod migrations;
+
 use std::collections::BTreeSet;
 
 use super::{identifier, words};
 use crate::decide::copy_rows::{Piece, Splitter};
-use crate::decide::copy_text;
-use crate::decide::frameworks::{self, CELL_MAX, NAMES_MAX, Reading, Row};
+use migrations::Migrations;
 
 /// Most names of each kind.
 const MAX_NAMES: usize = 10_000;
+/// No longer name is one, bytes: the server's have 63, of up to three here where it was not UTF-8.
+const MAX_NAME_BYTES: usize = 189;
 /// Lines of pg_dump's own, by their starts.
 const HEADERS: [(&str, Header); 4] = [
     ("-- Dumped from database version ", Header::Server),
@@ -65,20 +68,7 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct Seen {
     facts: Facts,
-    copy: Option<Copy>,
-}
-
-/// Rows of a table of migrations.
-#[derive(Debug)]
-struct Copy {
-    table: String,
-    reading: Reading,
-    /// Places of the wanted columns among those that are copied.
-    places: Vec<usize>,
-    rows: Vec<Row>,
-    /// The end of the last chunk.
-    line: Vec<u8>,
-    broken: bool,
+    migrations: Migrations,
 }
 
 impl Reader {
@@ -109,11 +99,7 @@ impl Reader {
 impl Seen {
     fn piece(&mut self, piece: Piece<'_>) {
         match piece {
-            Piece::Data(bytes) => {
-                if let Some(copy) = &mut self.copy {
-                    copy.feed(bytes);
-                }
-            }
+            Piece::Data(bytes) => self.migrations.feed(bytes),
             Piece::Line { text, .. } | Piece::LongLine(text) => {
                 self.end_copy();
                 self.line(String::from_utf8_lossy(text).trim());
@@ -133,7 +119,7 @@ impl Seen {
         let words = words(text);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
-            ["COPY", ..] => self.copy = Copy::new(text),
+            ["COPY", ..] => self.migrations.begin(text),
             ["INSERT", "INTO", ..] => facts.has_inserts = true,
             ["SET", "CLIENT_ENCODING", ..] => facts.encoding = quoted(text),
             ["CREATE", "EXTENSION", rest @ ..] => {
@@ -151,11 +137,7 @@ impl Seen {
     }
 
     fn end_copy(&mut self) {
-        let Some(copy) = self.copy.take().filter(|copy| !copy.broken) else { return };
-        if let Some(names) = copy.reading.names(copy.rows) {
-            let framework = copy.reading.framework.to_owned();
-            self.facts.migrations.push((framework, copy.table, names));
-        }
+        self.migrations.end(&mut self.facts.migrations);
     }
 }
 
@@ -193,62 +175,9 @@ impl Facts {
     }
 }
 
-impl Copy {
-    /// Of `COPY schema.table (columns) FROM stdin;`, when the table is one of migrations.
-    fn new(text: &str) -> Option<Copy> {
-        let (first, rest) = identifier(text.get(4..)?)?;
-        let (schema, table, rest) = match rest.strip_prefix('.') {
-            Some(rest) => {
-                let (table, rest) = identifier(rest)?;
-                (first, table, rest)
-            }
-            None => (String::new(), first, rest),
-        };
-        let mut rest = rest.trim_start().strip_prefix('(')?;
-        let mut columns = Vec::new();
-        loop {
-            let (column, after) = identifier(rest)?;
-            columns.push(column);
-            match after.trim_start().strip_prefix(',') {
-                Some(more) => rest = more,
-                None => break,
-            }
-        }
-        let reading = frameworks::reading(&schema, &table, &columns, "")?;
-        let place = |name: &&str| columns.iter().position(|column| column == name);
-        let places = reading.columns.iter().map(place).collect::<Option<Vec<_>>>()?;
-        let table = if schema.is_empty() { table } else { format!("{schema}.{table}") };
-        Some(Copy { table, reading, places, rows: Vec::new(), line: Vec::new(), broken: false })
-    }
-
-    fn feed(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.broken {
-                return;
-            }
-            self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                self.row();
-                self.line.clear();
-            }
-            self.broken |= self.line.len() > CELL_MAX || self.rows.len() > NAMES_MAX;
-        }
-    }
-
-    fn row(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&line);
-        if line.trim_end() == "\\." {
-            return;
-        }
-        let cells = copy_text::cells(line.trim_end_matches(['\n', '\r']));
-        let cell = |place: &usize| cells.get(*place).cloned().flatten();
-        self.rows.push(self.places.iter().map(cell).collect());
-    }
-}
-
 fn add(names: &mut BTreeSet<String>, name: Option<String>) {
-    if let Some(name) = name.filter(|_| names.len() < MAX_NAMES) {
+    let fits = |name: &String| names.len() < MAX_NAMES && name.len() <= MAX_NAME_BYTES;
+    if let Some(name) = name.filter(fits) {
         names.insert(name);
     }
 }

@@ -43,6 +43,32 @@ fn a_script_by_hand_tells_little_and_that_is_fine() {
 }
 
 #[test]
+fn a_script_without_end_does_not_take_memory_without_end() {
+    let mut reader = Reader::default();
+    let row = format!("{}\n", "1".repeat(8000));
+    for table in 0..2000 {
+        let copy = format!("COPY s{table}.alembic_version (version_num) FROM stdin;\n");
+        reader.feed(copy.as_bytes());
+        (0..10).for_each(|_| reader.feed(row.as_bytes()));
+        reader.feed(b"\\.\n");
+        reader.feed(format!("CREATE SCHEMA {};\n", "s".repeat(200)).as_bytes());
+    }
+    let (facts, whole) = reader.finish();
+    // 64 MB hold the rows of 832 such tables.
+    assert!(whole && (800..840).contains(&facts.migrations.len()));
+    assert!(facts.schemas.is_empty());
+}
+
+#[test]
+fn it_does_not_matter_how_a_long_row_is_cut() {
+    let row = "1".repeat(8200);
+    let script = format!("COPY alembic_version (version_num) FROM stdin;\n{row}\n\\.\n");
+    let mut reader = Reader::default();
+    reader.feed(script.as_bytes());
+    assert_eq!(reader.finish(), facts(&script));
+}
+
+#[test]
 fn a_script_that_ends_in_the_middle_is_not_whole() {
     for script in ["COPY t (a) FROM stdin;\n1\n", "CREATE TABLE t (", "SELECT $a$ x"] {
         assert!(!facts(script).1, "{script}");
