@@ -27,4 +27,9 @@ fn every_seed_of_the_fuzzer_is_survived() {
     feed("names", targets::names);
     feed("contents", targets::contents);
     feed("script", targets::script);
+    feed("foreign", targets::foreign);
+    feed("globals", targets::globals);
+    feed("head", targets::head);
+    feed("upload", targets::upload);
+    feed("keys", targets::keys);
 }

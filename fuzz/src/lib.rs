@@ -4,14 +4,21 @@
 //! asserts what has to hold. A panic is a find: in a worker it would be an error of class XX000
 //! at best.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use pg_backup_core::decide::copy_rows::{DataCounter, RowCounter};
 use pg_backup_core::decide::manifest::Manifest;
-use pg_backup_core::decide::{naming, redact, toc};
+use pg_backup_core::decide::ranges::{MAX_RANGES, Ranges};
+use pg_backup_core::decide::restore::globals::Globals;
+use pg_backup_core::decide::script::facts::{Facts, Reader};
+use pg_backup_core::decide::script::filter::Filter;
+use pg_backup_core::decide::{attachments, import, naming, pieces, redact, toc};
 use pg_backup_core::host::archive::foreign::ForeignZip;
 use pg_backup_core::host::archive::gauge::Gauge;
 use pg_backup_core::host::archive::reader::Archive;
+use pg_backup_core::host::signing::{KEY_MIN, Keys, Signature};
+use pg_backup_core::host::upload::Upload;
 
 /// Most bytes of a member that are read here.
 const MEMBER_MAX: u64 = 1 << 20;
@@ -48,13 +55,20 @@ fn temporary() -> tempfile::NamedTempFile {
     memory.or_else(|_| tempfile::NamedTempFile::new()).expect("a temporary file can be made")
 }
 
-/// The bytes as a manifest: what is read can be written and read again.
+/// The bytes as a manifest: what is read can be written and read again, and nothing of it leads
+/// out of the directory that it is extracted to.
 pub fn manifest(bytes: &[u8]) {
     let Ok(manifest) = serde_json::from_reader::<_, Manifest>(Gauge::new(bytes)) else { return };
     let _ = manifest.total_rows();
     let text = serde_json::to_vec(&manifest).expect("a manifest can be written");
     let again: Manifest = serde_json::from_slice(&text).expect("what is written can be read");
     assert_eq!(again, manifest);
+    for piece in pieces::pieces(&manifest, "").map(pieces::unpacked).unwrap_or_default() {
+        for part in &piece.path {
+            assert!(!matches!(&part[..], b"" | b"." | b".."), "{piece:?}");
+            assert!(!part.contains(&b'/') && !part.contains(&0), "{piece:?}");
+        }
+    }
 }
 
 /// The bytes as names of databases and files.
@@ -66,6 +80,13 @@ pub fn names(bytes: &[u8]) {
         assert!(naming::is_partial(&naming::partial_name(&text)));
     }
     let _ = (naming::is_partial(&text), redact::redact(&text));
+    let plain = !matches!(bytes, b"" | b"." | b"..") && !bytes.contains(&b'/');
+    if plain && !bytes.contains(&0) {
+        assert_eq!(attachments::decode(&attachments::encode(bytes)).as_deref(), Some(bytes));
+    }
+    if import::is_dump_file(&text) {
+        assert!(!text.contains('/') && !text.starts_with('.'));
+    }
 }
 
 /// The bytes as the output of `pg_restore -l`.
@@ -90,4 +111,107 @@ pub fn script(bytes: &[u8]) {
     let whole = count(bytes.len().max(1));
     assert_eq!(count(1), whole);
     assert_eq!(count(7), whole);
+}
+
+/// The bytes as a script of somebody else, imported and restored: what it tells, and what psql
+/// gets, does not depend on how it is cut; lines are left out, never changed; the reader and the
+/// counter agree on where it may end.
+pub fn foreign(bytes: &[u8]) {
+    let whole = told(bytes, bytes.len().max(1));
+    assert_eq!(told(bytes, 1), whole);
+    assert_eq!(told(bytes, 7), whole);
+    assert!(whole.0.migrations.iter().all(|(framework, ..)| framework != "custom"));
+    let mut rows = RowCounter::new();
+    rows.feed(bytes);
+    let rows = rows.finish();
+    assert!(rows.overflowed || rows.complete == whole.1);
+
+    let (out, warnings) = filtered(bytes, bytes.len().max(1));
+    assert_eq!(filtered(bytes, 1), (out.clone(), warnings));
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    for (given, line) in out.split_inclusive(|byte| *byte == b'\n').zip(lines) {
+        assert!(given == line || given == b"\n");
+    }
+}
+
+fn told(bytes: &[u8], size: usize) -> (Facts, bool) {
+    let mut reader = Reader::default();
+    bytes.chunks(size).for_each(|chunk| reader.feed(chunk));
+    reader.finish()
+}
+
+/// What psql gets, up to what is refused.
+fn filtered(bytes: &[u8], size: usize) -> (Vec<u8>, Vec<String>) {
+    let known = ["client_encoding", "search_path"].map(str::to_owned).into();
+    let (mut filter, mut out) = (Filter::new(known), Vec::new());
+    let fed = bytes.chunks(size).try_for_each(|chunk| filter.feed(chunk, &mut out));
+    let _ = fed.and_then(|()| filter.finish(&mut out));
+    (out, filter.left_out().warnings())
+}
+
+/// The bytes as `globals.sql`: each statement that would be run is one statement for psql, too.
+pub fn globals(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let there = HashSet::from(["postgres".to_owned()]);
+    let missing = Globals::read(&text).missing(&there, &["fast".to_owned()]);
+    for made in missing.role_statements.iter().chain(&missing.tablespace_statements) {
+        let ends = made.match_indices(';').filter(|(at, _)| is_between(&made[..=*at]));
+        assert_eq!(ends.count(), 0, "{made:?}");
+        assert!(is_between(&format!("{made};")), "{made:?}");
+    }
+}
+
+/// Whether a script that begins like this goes on with a new statement.
+fn is_between(script: &str) -> bool {
+    let mut rows = RowCounter::new();
+    rows.feed(script.as_bytes());
+    rows.feed(b" COPY between FROM stdin;\n1\n\\.\n");
+    let counted = rows.finish();
+    counted.complete && counted.tables.iter().any(|table| table.name == "between")
+}
+
+/// The bytes as the first ones of a file, whatever its name says.
+pub fn head(bytes: &[u8]) {
+    let _ = import::codec(bytes);
+    let kind = import::kind(bytes);
+    assert!(kind.is_none() || !bytes.is_empty());
+    let head = &bytes[..bytes.len().min(import::HEAD)];
+    assert!(kind.is_none() || import::kind(head) == kind, "more bytes than the head matter");
+}
+
+/// The bytes as the state of an upload, and as parts that arrive: against a map of the bytes.
+pub fn upload(bytes: &[u8]) {
+    if let Ok(upload) = serde_json::from_slice::<Upload>(bytes)
+        && upload.received.is_sound(upload.size_bytes)
+    {
+        let missing = upload.received.gaps((0, upload.size_bytes));
+        let gaps: u64 = missing.iter().map(|(from, to)| to - from).sum();
+        assert_eq!(upload.received.total() + gaps, upload.size_bytes);
+        let whole = upload.received.with((0, upload.size_bytes));
+        assert_eq!(whole.map(|whole| whole.total()), Some(upload.size_bytes));
+    }
+    let mut map = vec![false; 256 + 16];
+    let mut ranges = Ranges::default();
+    for part in bytes.as_chunks::<2>().0.iter().take(MAX_RANGES) {
+        let (at, end) = (u64::from(part[0]), u64::from(part[0]) + u64::from(part[1] % 17));
+        let new = map[at as usize..end as usize].iter().filter(|there| !**there).count() as u64;
+        let gaps: u64 = ranges.gaps((at, end)).iter().map(|(from, to)| to - from).sum();
+        assert_eq!(gaps, new);
+        map[at as usize..end as usize].fill(true);
+        ranges = ranges.with((at, end)).expect("there are not so many bytes");
+        assert!(ranges.is_sound(map.len() as u64));
+    }
+    assert_eq!(ranges.total(), map.iter().filter(|there| **there).count() as u64);
+}
+
+/// The bytes as a file of signing keys, and as a signature.
+pub fn keys(bytes: &[u8]) {
+    let mut file = temporary();
+    file.write_all(bytes).expect("memory takes it");
+    let Ok(keys) = Keys::read(file.path()) else { return };
+    assert!(keys.count() > 0 && bytes.len() >= KEY_MIN * keys.count());
+    let signature = keys.sign(b"manifest").expect("there is a key");
+    assert_eq!(keys.verify(b"manifest", &signature), Signature::Valid);
+    assert_eq!(keys.verify(b"another", &signature), Signature::Invalid);
+    assert_eq!(keys.verify(b"manifest", bytes), Signature::Invalid);
 }
