@@ -11,7 +11,7 @@ use std::str::CharIndices;
 /// Most statements that are read: ten for each of 100,000 roles.
 const MAX_STATEMENTS: usize = 1_000_000;
 /// Symbols of the statements that pg_dumpall writes: lists, settings, privileges.
-const SYMBOLS: [char; 5] = [',', '(', ')', '=', '.'];
+const SYMBOLS: [char; 6] = [',', '(', ')', '=', '.', '-'];
 /// Longer names are cut by the server, bytes (`NAMEDATALEN` - 1): they may be those of others.
 const MAX_NAME_BYTES: usize = 63;
 
@@ -99,7 +99,11 @@ fn is_one(tokens: &[Token]) -> bool {
         Token::Symbol(c) => SYMBOLS.contains(c),
     };
     // Over a line end, E'…' goes on in '…', and with it the meaning of a backslash.
-    let joined = |pair: &[Token]| matches!(pair, [Token::Text(_), Token::Text(_)]);
+    // Two dashes begin a comment.
+    let joined = |pair: &[Token]| match pair {
+        [Token::Text(_), Token::Text(_)] => true,
+        pair => pair == [Token::Symbol('-'), Token::Symbol('-')],
+    };
     !tokens.is_empty() && tokens.iter().all(plain) && !tokens.windows(2).any(joined)
 }
 

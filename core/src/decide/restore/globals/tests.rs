@@ -20,7 +20,7 @@ GRANT nobody TO boss GRANTED BY postgres;
 GRANT postgres TO postgres GRANTED BY postgres;
 GRANT ALTER SYSTEM ON PARAMETER work_mem TO boss;
 CREATE TABLESPACE "fast; disk" OWNER boss LOCATION E'/srv/\\it''s';
-ALTER TABLESPACE "fast; disk" SET (random_page_cost='1.1');
+ALTER TABLESPACE "fast; disk" SET (seq_page_cost=1e-5, random_page_cost=1.1);
 GRANT ALL ON TABLESPACE "fast; disk" TO boss;
 CREATE TABLESPACE slow OWNER boss LOCATION '/slow';
 DROP DATABASE live;
