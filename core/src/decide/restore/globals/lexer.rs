@@ -104,7 +104,20 @@ fn is_one(tokens: &[Token]) -> bool {
         [Token::Text(_), Token::Text(_)] => true,
         pair => pair == [Token::Symbol('-'), Token::Symbol('-')],
     };
-    !tokens.is_empty() && tokens.iter().all(plain) && !tokens.windows(2).any(joined)
+    !tokens.is_empty()
+        && tokens.iter().all(plain)
+        && !tokens.windows(2).any(joined)
+        && is_balanced(tokens)
+}
+
+/// Whether all parentheses are closed: in an open one a semicolon ends nothing for psql.
+fn is_balanced(tokens: &[Token]) -> bool {
+    let step = |depth: usize, token: &Token| match token {
+        Token::Symbol('(') => Some(depth + 1),
+        Token::Symbol(')') => depth.checked_sub(1),
+        _ => Some(depth),
+    };
+    tokens.iter().try_fold(0, step) == Some(0)
 }
 
 type Chars<'t> = Peekable<CharIndices<'t>>;

@@ -77,6 +77,8 @@ fn what_the_server_may_read_differently_is_left_out() {
         "ALTER ROLE eve SET a TO '\\'; ALTER ROLE postgres NOLOGIN; -- ';",
         "ALTER ROLE eve SET a TO U&'\\'; ALTER ROLE postgres NOLOGIN; -- ';",
         "ALTER ROLE eve\u{a0}x NOLOGIN;",
+        "ALTER ROLE eve SET a TO (postgres;",
+        "ALTER ROLE eve SET a TO )postgres(;",
         "GRANT boss TO eve, mallory;",
         "GRANT SET ON PARAMETER work_mem TO eve, mallory;",
     ] {
