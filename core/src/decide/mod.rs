@@ -10,6 +10,7 @@ pub mod copy_rows;
 pub mod copy_text;
 pub mod directories;
 pub mod due;
+pub mod dump_files;
 pub mod dump_plan;
 pub mod encoding;
 pub mod export;

@@ -168,8 +168,8 @@ impl Facts {
         self.connects = self.connects.saturating_add(1);
         let rest = words.next().unwrap_or_default();
         // A name that is none without quotes comes as conninfo.
-        let name = identifier(rest.strip_prefix("-reuse-previous=on").unwrap_or(rest));
-        if let Some((name, _)) = name.filter(|(name, _)| !name.contains('=')) {
+        let name = named(rest.strip_prefix("-reuse-previous=on").unwrap_or(rest), 0);
+        if let Some(name) = name.filter(|name| !name.contains('=')) {
             self.database.get_or_insert(name);
         }
     }
@@ -188,14 +188,14 @@ fn named(text: &str, words: usize) -> Option<String> {
     for _ in 0..words {
         rest = rest.trim_start().split_once(char::is_whitespace)?.1;
     }
-    identifier(rest).map(|(name, _)| name)
+    identifier(rest).map(|(name, _)| name).filter(|name| name.len() <= MAX_NAME_BYTES)
 }
 
 /// The role in `ALTER … OWNER TO role;`.
 fn owner(text: &str) -> Option<String> {
     let (_, rest) = text.rsplit_once(" OWNER TO ")?;
     let (name, rest) = identifier(rest)?;
-    (rest.trim() == ";").then_some(name)
+    (rest.trim() == ";" && name.len() <= MAX_NAME_BYTES).then_some(name)
 }
 
 /// The text in `SET … = 'text';`.

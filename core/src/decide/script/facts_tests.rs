@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::frameworks::{CELLS_MAX, TABLES_MAX};
 
 fn facts(script: &str) -> (Facts, bool) {
     let mut reader = Reader::default();
@@ -32,6 +33,36 @@ fn a_dump_tells_where_it_comes_from() {
     let wanted = ["auth.0001".to_owned(), "auth.0002".to_owned()].to_vec();
     let table = "public.django_migrations".to_owned();
     assert_eq!(facts.migrations, [("django".to_owned(), table, wanted)]);
+}
+
+#[test]
+fn however_much_a_script_tells_little_is_kept_of_it() {
+    let mut reader = Reader::default();
+    let row = |id: usize| format!("{id}\tapp\t{id}{}\tx\n", "n".repeat(4000));
+    let rows: String = (0..1000).map(row).collect();
+    for number in 0..40 {
+        let columns = "(id, app, name, applied) FROM stdin;";
+        reader.feed(format!("COPY s{number}.django_migrations {columns}\n").as_bytes());
+        reader.feed(rows.as_bytes());
+        reader.feed(b"\\.\n");
+        let long = format!("{}{number}", "x".repeat(10_000));
+        reader.feed(format!("ALTER TABLE t OWNER TO {long};\n").as_bytes());
+        reader.feed(format!("CREATE SCHEMA {long};\nCREATE DATABASE {long};\n").as_bytes());
+    }
+    let (facts, whole) = reader.finish();
+    let bytes: usize = facts.migrations.iter().flat_map(|m| &m.2).map(String::len).sum();
+    assert!(whole && bytes > 4 << 20 && bytes <= CELLS_MAX, "{bytes}");
+    assert!(facts.owners.is_empty() && facts.schemas.is_empty() && facts.database.is_none());
+}
+
+#[test]
+fn no_more_tables_of_migrations_are_kept_than_of_a_database() {
+    let mut reader = Reader::default();
+    for number in 0..TABLES_MAX + 100 {
+        let copy = format!("COPY s{number}.schema_migrations (version) FROM stdin;\n\\.\n");
+        reader.feed(copy.as_bytes());
+    }
+    assert_eq!(reader.finish().0.migrations.len() as i64, TABLES_MAX);
 }
 
 #[test]

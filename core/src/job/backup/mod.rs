@@ -17,6 +17,7 @@ mod watch;
 pub use attach::guarded;
 pub(super) use describe::by_dump_id;
 pub(super) use dump::new_partial;
+pub(super) use publish::manifest_text;
 
 use std::cell::Cell;
 use std::time::Duration;

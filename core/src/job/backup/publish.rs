@@ -51,7 +51,7 @@ pub async fn seal(
     }
     let (members, signed) = (writer.members().to_vec(), keys.is_some());
     let manifest = Manifest { members, signed, ..manifest.clone() };
-    let json = text(&manifest, MANIFEST_MAX)?;
+    let json = manifest_text(&manifest, MANIFEST_MAX)?;
     writer.add(MANIFEST, &json)?;
     if let Some(keys) = keys {
         writer.add(SIGNATURE, &keys.sign(&json)?)?;
@@ -79,7 +79,7 @@ pub async fn seal(
 }
 
 /// The manifest for people to read, or just short enough to be read at all.
-fn text(manifest: &Manifest, cap: u64) -> Result<Vec<u8>> {
+pub(in crate::job) fn manifest_text(manifest: &Manifest, cap: u64) -> Result<Vec<u8>> {
     let fits = |text: &Vec<u8>| text.len() as u64 <= cap;
     let pretty = serde_json::to_vec_pretty(manifest).map_err(|e| unwritable(&e))?;
     if fits(&pretty) {

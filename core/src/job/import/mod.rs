@@ -6,6 +6,7 @@
 //! our copy of it. Nothing in it is run.
 
 mod describe;
+mod directory;
 mod dump;
 mod facts;
 mod own;
@@ -122,7 +123,7 @@ async fn steps(
     };
     let path = Path::new(&import.path);
     let ready = match source::open(path)? {
-        Source::Directory(directory) => dump::directory(&work, directory).await?,
+        Source::Directory(directory) => directory::take(&work, directory).await?,
         Source::File(file) => match dump::sniff(&file)? {
             dump::Found::Zip => {
                 let archive = Archive::of(share(&file)?, path)?;

@@ -2,7 +2,7 @@
 //! what is read back compared with what was written.
 
 use super::{Ready, Work, share, too_new};
-use crate::decide::archive_spec::{CONTENTS, MANIFEST};
+use crate::decide::archive_spec::{CONTENTS, MANIFEST, MANIFEST_MAX};
 use crate::decide::format::Compression;
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::Phase;
@@ -12,6 +12,7 @@ use crate::host::archive::tail::{Tail, is_given_up};
 use crate::host::archive::writer::ArchiveWriter;
 use crate::host::partial::Partial;
 use crate::host::threads;
+use crate::job::backup::manifest_text;
 use crate::job::backup::pack::{self, Pack};
 use crate::job::decode::Counts;
 use crate::job::decoding::{Decoding, Expected};
@@ -74,9 +75,7 @@ pub async fn sealed(
         writer.add(CONTENTS, &list)?;
     }
     let manifest = Manifest { members: writer.members().to_vec(), ..manifest };
-    let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))?;
-    writer.add(MANIFEST, &json)?;
+    writer.add(MANIFEST, &manifest_text(&manifest, MANIFEST_MAX)?)?;
     crate::fault::point("archive_unfinished");
     let written = writer.finish()?;
     let read = decoding.finish(work.context).await?;
