@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{Ready, Work, share, too_new};
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::Phase;
@@ -23,8 +25,7 @@ use crate::job::{members, verify};
 pub async fn take(work: &Work<'_>, mut archive: Archive, mut file: File) -> Result<Ready> {
     let seen = archive.manifest()?;
     let database = &seen.facts.database.name;
-    // The name is that of this run: a scan must not take it for the one that it says it is of.
-    let started = work.started;
+    let started = named_time(work.started, seen.created_at.start);
     let partial = new_partial(work.context, &work.place, database, started, work.id)?;
     work.show(Phase::Copying);
     file.seek(SeekFrom::Start(0)).map_err(|e| Failure::io("read the file", &e))?;
@@ -47,6 +48,16 @@ pub async fn take(work: &Work<'_>, mut archive: Archive, mut file: File) -> Resu
     Ok(Ready { partial, size, sha256, manifest, warnings, is_foreign })
 }
 
+/// The time in its name: that of this run, but never the one that its manifest tells. A scan takes
+/// what has the time and the id of its manifest in its name for one that this server has made, and
+/// whoever writes a manifest may guess both.
+fn named_time(started: DateTime<Utc>, told: DateTime<Utc>) -> DateTime<Utc> {
+    match started.timestamp() == told.timestamp() {
+        true => started + TimeDelta::seconds(1),
+        false => started,
+    }
+}
+
 /// Whether a signature proves that it was made by somebody who has our key. What a manifest says
 /// of itself proves nothing: anybody can write it.
 pub fn is_proven(context: &Context<'_>, path: &Path) -> Result<bool> {
@@ -66,4 +77,19 @@ pub async fn ensure_whole(
 ) -> Result<()> {
     Archive::open(path)?.holds(manifest)?;
     members::check(context, path, manifest.members.clone(), stall).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_manifest_tells_the_time_in_the_name_of_its_import() {
+        let now = Utc::now();
+        for told in [-3, -2, -1, 0, 1, 2].map(TimeDelta::seconds) {
+            let told = now + told;
+            assert_ne!(named_time(now, told).timestamp(), told.timestamp());
+        }
+        assert_eq!(named_time(now, now - TimeDelta::days(1)), now);
+    }
 }

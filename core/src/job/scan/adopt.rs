@@ -1,11 +1,15 @@
 //! Rows for archives that have none.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Finding;
 use crate::catalog::history::History;
+use crate::decide::archive_spec::MANIFEST;
 use crate::decide::manifest::Manifest;
 use crate::decide::naming::parse_archive_name;
 use crate::decide::request::Home;
@@ -19,6 +23,9 @@ use crate::job::wait::joined;
 
 /// Rows that are written by one statement.
 const BATCH: usize = 200;
+/// Bytes of manifests that are in memory at once, beside the last one: they say what thousands of
+/// tables are called.
+const BATCH_BYTES: u64 = 4 << 20;
 
 /// An archive that can be adopted.
 struct Adoptable {
@@ -28,70 +35,88 @@ struct Adoptable {
     is_foreign: bool,
 }
 
-/// Adopts those that are archives, in the order in which they were made. What is damaged gets no
+/// Adopts those that are archives, in the order of their names' times. What is damaged gets no
 /// row: there is nothing to say of it.
 pub(super) async fn adopt(
     context: &Context<'_>,
     history: &History<'_>,
     home: &Home,
     place: &BackupDir,
-    files: Vec<(String, u64)>,
+    mut files: Vec<(String, u64)>,
 ) -> Result<Vec<Finding>> {
-    let (place, system) = (place.clone(), context.settings.system_identifier.to_string());
     // A key file that cannot be used proves nothing; the doctor says what is wrong with it.
     let keys = keys(context.settings.signing_key_file.as_deref()).ok().flatten();
-    let reading =
-        threads::spawn("pg_backup scan", move || Ok(read(&place, &system, keys.as_ref(), files)))?;
-    let (mut archives, mut findings) = joined(context.control, reading).await?;
-    let order = |a: &Adoptable| (a.manifest.created_at.end, a.manifest.id);
-    archives.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.file.cmp(&b.file)));
-    for batch in archives.chunks(BATCH) {
-        findings.extend(record(context, history, home, batch).await?);
+    let system = context.settings.system_identifier.to_string();
+    let reader = Arc::new(Reader { place: place.clone(), system, keys });
+    // The last one is taken first.
+    files.sort_by_cached_key(|(file, _)| Reverse(order(file)));
+    let mut findings = Vec::new();
+    while !files.is_empty() {
+        let (reader, rest) = (reader.clone(), files);
+        let reading = threads::spawn("pg_backup scan", move || Ok(reader.batch(rest)))?;
+        let (archives, damaged, rest) = joined(context.control, reading).await?;
+        findings.extend(damaged);
+        if !archives.is_empty() {
+            findings.extend(record(context, history, home, &archives).await?);
+        }
+        files = rest;
     }
     Ok(findings)
 }
 
-fn read(
-    place: &BackupDir,
-    system: &str,
-    keys: Option<&Keys>,
-    files: Vec<(String, u64)>,
-) -> (Vec<Adoptable>, Vec<Finding>) {
-    let (mut archives, mut findings) = (Vec::new(), Vec::new());
-    for (file, size) in files {
-        match open(place, system, keys, &file) {
-            Ok((manifest, is_foreign)) => {
-                archives.push(Adoptable { file, size, manifest, is_foreign });
+/// When it was made and by which run, as its name says.
+fn order(file: &str) -> (Option<(DateTime<Utc>, i64)>, String) {
+    let name = file.rsplit('/').next().and_then(parse_archive_name);
+    (name.map(|name| (name.started, name.id)), file.to_owned())
+}
+
+type Batch = (Vec<Adoptable>, Vec<Finding>, Vec<(String, u64)>);
+
+/// What reading archives needs.
+struct Reader {
+    place: BackupDir,
+    system: String,
+    keys: Option<Keys>,
+}
+
+impl Reader {
+    /// Reads from the end of `files` until a batch is full; gives what is left of them.
+    fn batch(&self, mut files: Vec<(String, u64)>) -> Batch {
+        let (mut archives, mut findings, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while archives.len() < BATCH && bytes < BATCH_BYTES {
+            let Some((file, size)) = files.pop() else { break };
+            match self.open(&file) {
+                Ok((manifest, is_foreign, text)) => {
+                    bytes += text;
+                    archives.push(Adoptable { file, size, manifest, is_foreign });
+                }
+                Err(failure) => findings.push(damaged(&file, &failure)),
             }
-            Err(failure) => findings.push(damaged(&file, &failure)),
         }
+        (archives, findings, files)
     }
-    (archives, findings)
+
+    /// The manifest, whether it is foreign, and the bytes of its text.
+    fn open(&self, file: &str) -> Result<(Manifest, bool, u64)> {
+        let path = self.place.resolve(file)?;
+        let mut archive = Archive::open(&path)?;
+        let manifest = archive.manifest()?;
+        archive.holds(&manifest)?;
+        let text = archive.size_of(MANIFEST).unwrap_or(0);
+        if is_of_this_run(&manifest, &self.system, file) {
+            return Ok((manifest, false, text));
+        }
+        let proven = match &self.keys {
+            Some(keys) => archive.signature(keys)? == Signature::Valid,
+            None => false,
+        };
+        Ok((manifest, !proven, text))
+    }
 }
 
 fn damaged(file: &str, failure: &Failure) -> Finding {
     let detail = format!("{}. {}", failure.message, failure.detail);
     Finding::new(file, "damaged", None, detail.trim_end())
-}
-
-fn open(
-    place: &BackupDir,
-    system: &str,
-    keys: Option<&Keys>,
-    file: &str,
-) -> Result<(Manifest, bool)> {
-    let path = place.resolve(file)?;
-    let mut archive = Archive::open(&path)?;
-    let manifest = archive.manifest()?;
-    archive.holds(&manifest)?;
-    if is_of_this_run(&manifest, system, file) {
-        return Ok((manifest, false));
-    }
-    let proven = match keys {
-        Some(keys) => archive.signature(keys)? == Signature::Valid,
-        None => false,
-    };
-    Ok((manifest, !proven))
 }
 
 /// Whether it lies where a backup of this cluster has put it, under the name that this very run
