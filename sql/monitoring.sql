@@ -17,7 +17,9 @@ WITH RECURSIVE named(database) AS (
 ), known AS (
     SELECT n.database FROM named n
      WHERE EXISTS (SELECT FROM @extschema@.backup_runs r
-                    WHERE r.database = n.database AND r.kind IN ('backup', 'import'))
+                    WHERE r.database = n.database
+                      AND (r.kind = 'backup'
+                           OR r.kind = 'import' AND r.origin = 'scan' AND NOT r.is_foreign))
     UNION
     SELECT s.database FROM scheduled s
 )
@@ -33,11 +35,22 @@ SELECT k.database, good.finished_at AS last_success, good.id AS last_success_id,
   FROM known k
   LEFT JOIN scheduled s ON s.database = k.database
   LEFT JOIN LATERAL (
-        SELECT r.id, r.started_at, r.finished_at, r.size_bytes, r.database_size_bytes
-          FROM @extschema@.backup_runs r
-         WHERE r.database = k.database AND r.status = 'succeeded'
-           AND r.kind IN ('backup', 'import') AND r.file_state = 'available'
-         ORDER BY r.id DESC LIMIT 1) good ON true
+        -- An old dump that somebody brings in is no sign that backups work; what a scan has found
+        -- again of ours is.
+        SELECT one.*
+          FROM ((SELECT r.id, r.started_at, r.finished_at, r.size_bytes, r.database_size_bytes
+                   FROM @extschema@.backup_runs r
+                  WHERE r.database = k.database AND r.status = 'succeeded'
+                    AND r.kind = 'backup' AND r.file_state = 'available'
+                  ORDER BY r.id DESC LIMIT 1)
+                UNION ALL
+                (SELECT r.id, r.started_at, r.finished_at, r.size_bytes, r.database_size_bytes
+                   FROM @extschema@.backup_runs r
+                  WHERE r.database = k.database AND r.status = 'succeeded'
+                    AND r.kind = 'import' AND r.origin = 'scan' AND NOT r.is_foreign
+                    AND r.file_state = 'available'
+                  ORDER BY r.finished_at DESC, r.id DESC LIMIT 1)) one
+         ORDER BY one.finished_at DESC, one.id DESC LIMIT 1) good ON true
   LEFT JOIN LATERAL (
         SELECT pg_catalog.avg(b.size_bytes) AS mean
           FROM (SELECT r.size_bytes FROM @extschema@.backup_runs r

@@ -45,7 +45,10 @@ CREATE TABLE backup_runs (
     home_id             oid,
     database_id         oid,
     -- The archive was brought in, and nothing proves that this server has made it.
-    is_foreign          boolean NOT NULL DEFAULT false
+    is_foreign          boolean NOT NULL DEFAULT false,
+    -- When what an import brought in was made, as it says itself, but never later than the import.
+    -- NULL where that is the end of the run.
+    made_at             timestamptz
 );
 
 CREATE INDEX backup_runs_database_status_idx ON backup_runs (database, status, id DESC);
@@ -53,6 +56,8 @@ CREATE INDEX backup_runs_unfinished_idx ON backup_runs (id)
  WHERE status IN ('queued', 'running', 'verifying');
 CREATE INDEX backup_runs_schedule_idx ON backup_runs (schedule, id DESC)
  WHERE schedule IS NOT NULL;
+-- Few, among many backups.
+CREATE INDEX backup_runs_imports_idx ON backup_runs (database, id DESC) WHERE kind = 'import';
 CREATE INDEX backup_runs_deleting_idx ON backup_runs (id) WHERE file_state = 'deleting';
 
 -- No foreign key: the tables of an extension get their rows in any order when pg_restore works with

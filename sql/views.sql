@@ -23,8 +23,9 @@ SELECT r.id AS restore_id, r.database, r.kept AS kept_as, r.finished_at AS kept_
 
 -- Archives that can be restored, or could if they were whole.
 CREATE VIEW backup_list AS
-SELECT r.id, r.database, r.finished_at AS created,
-       pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - r.finished_at) AS age,
+SELECT r.id, r.database, coalesce(r.made_at, r.finished_at) AS created,
+       pg_catalog.date_trunc('second', pg_catalog.clock_timestamp()
+                                       - coalesce(r.made_at, r.finished_at)) AS age,
        r.size_bytes, r.database_size_bytes,
        CASE WHEN r.file_state <> 'available' OR m.id IS NULL THEN 'broken'
             ELSE coalesce(b.compatibility, 'unknown') END AS compatibility,
@@ -39,7 +40,7 @@ SELECT r.id, r.database, r.finished_at AS created,
                                   WHERE d.datname = pg_catalog.current_database()))
  WHERE r.kind IN ('backup', 'import') AND r.status = 'succeeded'
    AND r.file_state IN ('available', 'missing', 'damaged')
- ORDER BY r.finished_at DESC, r.id DESC;
+ ORDER BY coalesce(r.made_at, r.finished_at) DESC, r.id DESC;
 
 CREATE VIEW backup_manifest AS
 SELECT id, manifest FROM @extschema@.backup_manifests;
@@ -74,7 +75,8 @@ BEGIN
     SELECT m.manifest INTO described FROM @extschema@.backup_manifests m WHERE m.id = run.id;
     RETURN jsonb_build_object(
         'run', to_jsonb(run) - 'subject',
-        'age_seconds', round(extract(epoch FROM clock_timestamp() - run.finished_at)),
+        'age_seconds', round(extract(epoch FROM clock_timestamp()
+                                             - coalesce(run.made_at, run.finished_at))),
         'archive_bytes', run.size_bytes,
         'database_bytes', run.database_size_bytes,
         'tables', jsonb_array_length(described -> 'tables'),
@@ -89,15 +91,26 @@ BEGIN
 END
 $$;
 
+-- The newest content. What was brought in counts from when it was made; and what is foreign only
+-- where there is nothing else: whoever made it says when that was.
 CREATE FUNCTION backup_latest(database text DEFAULT NULL, schedule text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT r.id FROM @extschema@.backup_runs r
-     WHERE r.kind IN ('backup', 'import') AND r.status = 'succeeded'
-       AND r.file_state = 'available'
-       AND r.database = coalesce(backup_latest.database, current_database())
-       AND (backup_latest.schedule IS NULL OR r.schedule = backup_latest.schedule)
-     ORDER BY r.id DESC LIMIT 1
+    SELECT newest.id
+      FROM ((SELECT r.id, r.finished_at AS made, r.is_foreign FROM @extschema@.backup_runs r
+              WHERE r.kind = 'backup' AND r.status = 'succeeded' AND r.file_state = 'available'
+                AND r.database = coalesce(backup_latest.database, current_database())
+                AND (backup_latest.schedule IS NULL OR r.schedule = backup_latest.schedule)
+              ORDER BY r.id DESC LIMIT 1)
+            UNION ALL
+            (SELECT r.id, coalesce(r.made_at, r.finished_at), r.is_foreign
+               FROM @extschema@.backup_runs r
+              WHERE r.kind = 'import' AND r.status = 'succeeded' AND r.file_state = 'available'
+                AND r.database = coalesce(backup_latest.database, current_database())
+                AND (backup_latest.schedule IS NULL OR r.schedule = backup_latest.schedule)
+              ORDER BY r.is_foreign, coalesce(r.made_at, r.finished_at) DESC, r.id DESC LIMIT 1)
+           ) newest
+     ORDER BY newest.is_foreign, newest.made DESC, newest.id DESC LIMIT 1
 $$;
 
 CREATE FUNCTION backup_find(file text) RETURNS bigint

@@ -22,7 +22,8 @@ pub async fn publish(work: &Work<'_>, ready: Ready) -> Result<()> {
     let Ready { partial, size, sha256, manifest, warnings, is_foreign } = ready;
     let database = &manifest.facts.database;
     let comment = manifest.comment.as_deref();
-    work.history.imported(work.id, &database.name, comment, is_foreign).await?;
+    let made = manifest.created_at.end;
+    work.history.imported(work.id, &database.name, comment, is_foreign, made).await?;
     let file = work.place.relative(partial.final_path());
     let json = serde_json::to_value(&manifest)
         .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))?;
