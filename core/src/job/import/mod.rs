@@ -27,7 +27,7 @@ use super::Report;
 use super::context::Context;
 use super::wait::deadline;
 use crate::catalog::history::{History, NewRun};
-use crate::decide::archive_spec::{MANIFEST, payload_member};
+use crate::decide::archive_spec::{CONTENTS, MANIFEST, payload_member};
 use crate::decide::manifest::Manifest;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Import};
@@ -140,10 +140,10 @@ async fn steps(
     done
 }
 
-/// Whether it looks like one of ours: it has a manifest, or a payload under our names.
+/// Whether it looks like one of ours: it has a manifest, or a list or a payload under our names.
 fn is_ours(archive: &Archive) -> bool {
     let ours = |name: &String| payload_member(name).is_some() && name != DUMP;
-    archive.has(MANIFEST) || archive.names().iter().any(ours)
+    archive.has(MANIFEST) || archive.has(CONTENTS) || archive.names().iter().any(ours)
 }
 
 /// The directory, once there is room in it.
