@@ -115,7 +115,7 @@ fn uploaded(client: &mut Client, file: &Path, bytes: &[u8]) -> String {
 /// An import looks at what a file is first: some of them are no archive at all.
 fn said_of_an_import(name: &str, says: &'static str) -> &'static str {
     match name {
-        "bytes before" => "no backup that is known",
+        "bytes before" | "only an end of zip64" | "the start is gone" => "no backup that is known",
         "foreign" | "200,000 members" => "of neither pg_backup nor Tracearr",
         // Scripts, by their first bytes.
         "one byte" | "no zip" => "ends before its end",

@@ -69,6 +69,30 @@ fn a_crash_before_the_rename_keeps_nothing_and_one_after_it_keeps_the_archive() 
 }
 
 #[test]
+fn a_crash_while_a_directory_is_imported_leaves_no_copy_of_it() {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&[]);
+    let (file, _) = script(&cluster);
+    let dump = file.with_file_name("dump");
+    let target = format!("--file={}", dump.display());
+    cluster.tool("pg_dump", &["--dbname=postgres", "--format=directory", &target]);
+    let readable = ["-R", "a+rX", &dump.display().to_string()];
+    pg_backup_tests::run_tool(std::path::Path::new("/bin/chmod"), &readable);
+    let sql = format!("SELECT backup_import('{}')", dump.display());
+    faults.plant("import_copied");
+    let call = cluster.call("postgres", &sql);
+    let runner = faults.wait("import_copied");
+    assert!(!files(&cluster).is_empty(), "a copy is there");
+    cluster.kill_with_runner(runner);
+    faults.lift("import_copied");
+    call.error();
+    cluster.start_again();
+    wait_until("the end of it", LIMIT, || last(&cluster) == "import interrupted");
+    wait_until("the sweep", LIMIT, || files(&cluster).is_empty());
+    assert_works(&cluster, &sql);
+}
+
+#[test]
 fn an_import_that_is_cancelled_or_terminated_leaves_nothing() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);

@@ -1,7 +1,8 @@
 //! Dumps and scripts that mean harm, brought in by `backup_import()`: nothing outside of them is
 //! read, nothing in them is run, and what they say of themselves makes them no archive of ours.
 
-use pg_backup_tests::{Cluster, Guard, give_to_server, run_tool};
+use pg_backup_hostile::Member;
+use pg_backup_tests::{Cluster, Guard, Victim, give_to_server, names_below, run_tool};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -111,5 +112,29 @@ fn what_a_script_tells_is_bounded_and_odd_names_are_no_harm() {
         assert_eq!(state.is_empty(), name != "a\u{0}b", "{name:?}: {state}");
     }
     assert_eq!(cluster.value("postgres", start), before, "no process has died");
+    cluster.assert_nothing_left();
+}
+
+#[test]
+fn a_manifest_with_what_no_row_can_hold_is_refused_by_imports_and_scans() {
+    let (cluster, place) = cluster();
+    let victim = Victim::new(&cluster, "comment => 'mine'");
+    cluster.back_up_app("");
+    let told = "SELECT manifest::text FROM backup_manifest WHERE manifest ->> 'comment' = 'mine'";
+    let manifest = cluster.value("postgres", told).replace("\"mine\"", "\"a\\u0000b\"");
+    let member = |_| Member::deflated("manifest.json", manifest.as_bytes());
+    let bytes = victim.good.clone().changed("manifest.json", member).bytes();
+    let file = place.join("nul.zip");
+    fs::write(&file, &bytes).unwrap();
+    give_to_server(&file);
+    let before = names_below(&cluster.backup_dir());
+    cluster.error("postgres", &format!("SELECT backup_import('{}')", file.display()));
+    let last = "SELECT kind || ' ' || status || coalesce(file, '') FROM backup_history LIMIT 1";
+    assert_eq!(cluster.value("postgres", last), "import failed");
+    assert_eq!(names_below(&cluster.backup_dir()), before);
+    victim.replace(&cluster, &bytes);
+    cluster.sql("postgres", "DROP EXTENSION pg_backup; CREATE EXTENSION pg_backup");
+    let found = "SELECT string_agg(action, ' ' ORDER BY action) FROM backup_scan()";
+    assert_eq!(cluster.value("postgres", found), "adopted damaged");
     cluster.assert_nothing_left();
 }
