@@ -49,6 +49,15 @@ fn a_script_of_a_newer_version_restores_and_its_warnings_are_counted() {
 }
 
 #[test]
+fn a_script_with_a_byte_order_mark_restores() {
+    let (cluster, place) = cluster();
+    let script = "\u{feff}SET no_such_setting = 1;\nCREATE TABLE t AS SELECT 1 AS a;\n";
+    let id = import(&cluster, &place, script);
+    cluster.sql("postgres", &call(&id));
+    assert_eq!(cluster.value("copy", "SELECT a FROM t"), "1");
+}
+
+#[test]
 fn a_script_that_fails_or_has_a_command_of_psql_leaves_nothing() {
     let (cluster, place) = cluster();
     let touched = place.join("touched");

@@ -144,6 +144,18 @@ fn ensure_space(room: &Room) -> Result<()> {
         .hint("Free space, or point pg_backup.directory to another file system; nothing was kept."))
 }
 
+/// A script without the byte order mark that some editors put before it: psql skips one only where
+/// nothing comes before it.
+pub fn without_mark(mut script: impl Read) -> io::Result<impl Read> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let mut start = Vec::with_capacity(MARK.len());
+    script.by_ref().take(MARK.len() as u64).read_to_end(&mut start)?;
+    if start == MARK {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(script))
+}
+
 /// A stream that hashes what is read from it.
 #[derive(Debug)]
 pub struct Hashed<R> {
@@ -181,6 +193,17 @@ impl<R: Read> Read for Hashed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_goes_and_nothing_else() {
+        for (script, wanted) in
+            [("\u{feff}SELECT 1", "SELECT 1"), ("SELECT 1", "SELECT 1"), ("", ""), ("x", "x")]
+        {
+            let mut text = String::new();
+            without_mark(script.as_bytes()).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, wanted);
+        }
+    }
 
     #[test]
     fn only_what_lies_at_the_very_path_is_opened() {

@@ -52,7 +52,7 @@ pub struct Known {
 pub fn head(codec: Codec, file: File) -> Result<Told> {
     let failed = |e: std::io::Error| Failure::io("read the file", &e);
     let mut bytes = Vec::new();
-    let reader = decoder(codec, file).map_err(failed)?;
+    let reader = decoder(codec, file).and_then(source::without_mark).map_err(failed)?;
     reader.take(HEAD_MAX).read_to_end(&mut bytes).map_err(failed)?;
     let mut reader = Reader::default();
     reader.feed(&bytes);
@@ -170,6 +170,8 @@ fn read(script: impl Read, moved: &std::sync::atomic::AtomicU64) -> Result<(Told
         reserve: 0,
         moved: std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)),
     };
+    let script = source::without_mark(script);
+    let script = script.map_err(|e| Failure::io("read the script", &e))?;
     source::copy(script, Feed { reader: &mut reader, moved }, &room)?;
     Ok(reader.finish())
 }

@@ -18,6 +18,7 @@ use crate::decide::script::filter::{Filter, LeftOut};
 use crate::error::{Failure, Result};
 use crate::host::archive::hex;
 use crate::host::control::Control;
+use crate::host::source;
 
 /// Read at once.
 const CHUNK: usize = 64 << 10;
@@ -27,7 +28,8 @@ const KEY_BYTES: usize = 32;
 /// Runs the script.
 pub(super) async fn load(work: &mut Work<'_>) -> Result<()> {
     let (path, member) = extract::stream(work)?;
-    let script = extract::reader(&path, &member)?;
+    let script = source::without_mark(extract::reader(&path, &member)?);
+    let script = Box::new(script.map_err(|e| read_failure(&e))?);
     let filter = Filter::new(known(work).await?);
     let left_out = Arc::<Mutex<LeftOut>>::default();
     let start = format!("\\restrict {}\n", key()?).into_bytes();
@@ -39,6 +41,10 @@ pub(super) async fn load(work: &mut Work<'_>) -> Result<()> {
         return Ok(());
     }
     work.history.warn(work.id, &warnings).await
+}
+
+fn read_failure(error: &io::Error) -> Failure {
+    Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive", error))
 }
 
 async fn known(work: &Work<'_>) -> Result<HashSet<String>> {
