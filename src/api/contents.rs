@@ -55,7 +55,7 @@ fn entries(archive: &mut Archive, manifest: &Manifest) -> Result<Vec<Row>> {
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
     let text = decode(&text, &manifest.facts.database.encoding);
-    let entries = toc::parse(&text, &manifest.facts.schemas, &manifest.facts.roles);
+    let entries = toc::parse(&text, &manifest.facts.schemas, &manifest.facts.roles)?;
     let counts = counts(manifest);
     Ok(entries.into_iter().map(|entry| row(entry, &counts)).collect())
 }

@@ -1,9 +1,8 @@
 //! Rows of the history: the one table that the engine writes. Each call is one statement and so
 //! one transaction; rows are committed step by step, whatever the caller does.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
-
-use serde_json::Value;
 
 use super::events::{Event, announce};
 use super::qualified;
@@ -50,7 +49,8 @@ pub struct ArchiveFacts<'a> {
     pub database_size_bytes: i64,
     pub sha256: &'a str,
     pub warnings: &'a [String],
-    pub manifest: &'a Value,
+    /// JSON as text: parsed, a large one would be many times as large.
+    pub manifest: &'a str,
 }
 
 impl<'a> History<'a> {
@@ -184,14 +184,13 @@ impl<'a> History<'a> {
     }
 
     async fn verifying_as(&self, id: i64, facts: &ArchiveFacts<'_>, fit: Fit) -> Result<()> {
-        let warnings: Vec<String> = facts.warnings.iter().map(|text| fit(text)).collect();
-        let manifest: Value = serde_json::from_str(&fit(&facts.manifest.to_string()))
-            .unwrap_or_else(|_| facts.manifest.clone());
+        let warnings: Vec<Cow<'_, str>> = facts.warnings.iter().map(|text| fit(text)).collect();
+        let manifest = fit(facts.manifest);
         let sql = format!(
             "WITH run AS (UPDATE {} SET status = 'verifying', file = $2, size_bytes = $3, \
              database_size_bytes = $4, sha256 = $5, warnings = $6 \
              WHERE id = $1 AND tableoid = {} RETURNING id) \
-             INSERT INTO {} (id, manifest) SELECT id, $7 FROM run",
+             INSERT INTO {} (id, manifest) SELECT id, $7::text::jsonb FROM run",
             self.runs, self.table, self.manifests
         );
         let count = self
@@ -218,7 +217,7 @@ impl<'a> History<'a> {
     /// with every character beyond ASCII replaced: the row matters more. The manifest inside the
     /// archive keeps them.
     pub(super) async fn fitting<T>(&self, write: impl AsyncFn(Fit) -> Result<T>) -> Result<T> {
-        match write(str::to_owned).await {
+        match write(as_is).await {
             Err(failure) if failure.class == Class::Statement && self.server.encoding != "UTF8" => {
                 write(ascii).await
             }
@@ -242,9 +241,13 @@ impl<'a> History<'a> {
 }
 
 /// Makes a text fit for the row.
-pub(super) type Fit = fn(&str) -> String;
+pub(super) type Fit = for<'t> fn(&'t str) -> Cow<'t, str>;
 
-fn ascii(text: &str) -> String {
+fn as_is(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+fn ascii(text: &str) -> Cow<'_, str> {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 

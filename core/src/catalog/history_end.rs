@@ -63,7 +63,7 @@ impl History<'_> {
     /// Adds warnings to the row of a run, whatever became of it.
     pub async fn warn(&self, id: i64, warnings: &[String]) -> Result<()> {
         self.fitting(async |fit| {
-            let warnings: Vec<String> = warnings.iter().map(|text| fit(text)).collect();
+            let warnings: Vec<_> = warnings.iter().map(|text| fit(text)).collect();
             let sql = format!(
                 "UPDATE {} SET warnings = coalesce(warnings, '{{}}') || $2::text[] \
                  WHERE id = $1 AND tableoid = {}",

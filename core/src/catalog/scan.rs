@@ -1,7 +1,5 @@
 //! The history as a scan of the backup directory sees and completes it.
 
-use serde_json::Value;
-
 use super::history::{History, history_failure};
 use crate::error::Result;
 
@@ -52,21 +50,23 @@ impl History<'_> {
         done.map(drop).map_err(history_failure)
     }
 
-    /// Rows for archives that had none, in the order of `archives`: an array of objects with the
-    /// fields that are named here. Gives their ids by file.
+    /// Rows for archives that had none, in the order of `archives`: each an object of JSON with the
+    /// fields that are named here, and its manifest. Gives their ids by file.
     pub async fn adopt_archives(
         &self,
         requested_by: &str,
-        archives: &Value,
+        archives: &[&str],
+        manifests: &[&str],
     ) -> Result<Vec<(String, i64)>> {
         let sql = format!(
             "WITH found AS MATERIALIZED (\
-                 SELECT e.n, a.* FROM ROWS FROM (pg_catalog.jsonb_array_elements($2::jsonb)) \
-                      WITH ORDINALITY AS e(v, n), \
-                      pg_catalog.jsonb_to_record(e.v) AS a(file text, database text, \
+                 SELECT e.n, e.m::jsonb AS manifest, a.* \
+                   FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) \
+                        WITH ORDINALITY AS e(v, m, n), \
+                        pg_catalog.jsonb_to_record(e.v::jsonb) AS a(file text, database text, \
                           started timestamptz, finished timestamptz, size_bytes bigint, \
                           database_size_bytes bigint, comment text, warnings text[], \
-                          is_foreign boolean, manifest jsonb)), \
+                          is_foreign boolean)), \
              new AS (INSERT INTO {runs} (kind, database, status, origin, requested_by, queued_at, \
                      started_at, finished_at, file, file_state, size_bytes, database_size_bytes, \
                      comment, warnings, is_foreign) \
@@ -81,7 +81,8 @@ impl History<'_> {
             runs = self.runs,
             manifests = self.manifests
         );
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&requested_by, archives];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&requested_by, &archives, &manifests];
         let rows = self.server.rows(self.control, &sql, &params).await.map_err(history_failure)?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

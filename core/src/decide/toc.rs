@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use crate::error::{Class, Failure, Result};
+
 /// Most entries that are read: more than ten objects for each of 64,000 tables. Measured: 171 MB
 /// beside the text, whoever wrote it.
 pub const MAX_ENTRIES: usize = 750_000;
@@ -69,15 +71,31 @@ const LONG_KINDS: [&str; 34] = [
 ];
 
 /// Reads the whole table of contents: at most [`MAX_ENTRIES`] entries, lines of at most
-/// [`MAX_LINE_BYTES`]; what is beyond is left out.
-pub fn parse(text: &str, known_schemas: &[String], known_roles: &[String]) -> Vec<TocEntry> {
+/// [`MAX_LINE_BYTES`]; longer lines are left out.
+///
+/// Errors: `LimitExceeded` for more entries: half a list would be taken for the whole dump.
+pub fn parse(
+    text: &str,
+    known_schemas: &[String],
+    known_roles: &[String],
+) -> Result<Vec<TocEntry>> {
     let schemas = Known::new(known_schemas);
     let roles = Known::new(known_roles);
-    text.split('\n')
-        .filter(|line| line.len() <= MAX_LINE_BYTES)
-        .filter_map(|line| entry(line, &schemas, &roles))
-        .take(MAX_ENTRIES)
-        .collect()
+    let lines = text.split('\n').filter(|line| line.len() <= MAX_LINE_BYTES);
+    let mut entries = lines.filter_map(|line| entry(line, &schemas, &roles));
+    let read: Vec<TocEntry> = entries.by_ref().take(MAX_ENTRIES).collect();
+    match entries.next() {
+        None => Ok(read),
+        Some(_) => Err(too_many()),
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::new(Class::LimitExceeded, format!("the dump has more than {MAX_ENTRIES} objects"))
+        .detail("So long a table of contents is not read.")
+        .hint(
+            "Back up with format => 'custom', and restore all of the archive: both need no such list.",
+        )
 }
 
 /// One line; none for a comment or anything else.

@@ -19,9 +19,10 @@ const CHUNK: usize = 256 << 10;
 const READING: &str = "reading the members of the archive";
 
 /// The members of an archive beside its dump.
-pub fn others(manifest: &Manifest) -> Vec<Member> {
-    let others = manifest.members.iter().filter(|member| payload_member(&member.name).is_none());
-    others.cloned().collect()
+pub fn others(manifest: Manifest) -> Vec<Member> {
+    let mut members = manifest.members;
+    members.retain(|member| payload_member(&member.name).is_none());
+    members
 }
 
 /// Reads them all. Errors: `Damaged`, naming the member.

@@ -17,7 +17,7 @@ use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Verify};
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
-use crate::host::archive::reader::{Archive, open_file};
+use crate::host::archive::reader::{Archive, FOREIGN, LOST, open_file};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
 
@@ -157,9 +157,8 @@ pub(super) async fn read_all(
     rows: &mut Vec<ReportRow>,
 ) -> Result<()> {
     let manifest = list(context, path, rows).await?;
-    let claim = Claim::of(&manifest);
-    // A large one is large in memory, and so is what reading needs.
-    drop(manifest);
+    // A large manifest is large in memory, and so is what reading needs.
+    let claim = Claim::of(manifest);
     read(context, path, claim, stall, rows).await
 }
 
@@ -188,8 +187,9 @@ fn compare_size(archive: &StoredArchive, path: &Path, size: u64) -> Result<()> {
 fn changed(path: &Path) -> Failure {
     let found = Archive::open(path).and_then(|mut archive| archive.manifest());
     match found {
-        Err(failure) if failure.message.contains("foreign") => failure,
-        Err(failure) if failure.message.contains("lost its manifest") => failure,
+        // The path comes first, and may hold any word.
+        Err(failure) if failure.message.ends_with(FOREIGN) => failure,
+        Err(failure) if failure.message.ends_with(LOST) => failure,
         _ => crate::host::archive::reader::damaged(path, "has changed since it was written"),
     }
 }
@@ -229,10 +229,10 @@ struct Claim {
 }
 
 impl Claim {
-    fn of(manifest: &Manifest) -> Self {
-        let expected = Expected::of(manifest);
-        let others = super::members::others(manifest);
-        Self { expected, rows: manifest.total_rows(), tables: manifest.tables.len(), others }
+    fn of(manifest: Manifest) -> Self {
+        let (rows, tables) = (manifest.total_rows(), manifest.tables.len());
+        let expected = Expected::of(&manifest);
+        Self { expected, rows, tables, others: super::members::others(manifest) }
     }
 }
 

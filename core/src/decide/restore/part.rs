@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::decide::request::Restore;
 use crate::decide::toc::{self, TocEntry};
+use crate::error::Result;
 
 /// What stands before the numbers of entries that the one above depends on.
 const NEEDS: &str = ";\tdepends on:";
@@ -50,8 +51,8 @@ pub struct Entry {
     pub needs: Vec<u32>,
 }
 
-/// Reads the verbose table of contents.
-pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Vec<Entry> {
+/// Reads the verbose table of contents. Errors: those of [`toc::parse`].
+pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Result<Vec<Entry>> {
     let mut needs: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut last = 0_u32;
     for line in text.lines() {
@@ -72,7 +73,7 @@ pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Vec<Entry> {
         let needs = needs.remove(&toc.dump_id).unwrap_or_default();
         Entry { toc, needs }
     };
-    toc::parse(text, schemas, roles).into_iter().map(entry).collect()
+    Ok(toc::parse(text, schemas, roles)?.into_iter().map(entry).collect())
 }
 
 /// A relation as a table of contents names it: what breaks a line is a space there.

@@ -8,6 +8,7 @@ use super::plan::{Load, Section};
 use crate::decide::manifest::{Extension, Manifest};
 use crate::decide::request::Restore;
 use crate::decide::toc::{TocEntry, parse};
+use crate::error::Result;
 
 /// The schemas whose tables say what a hypertable is.
 pub const CATALOGS: [&str; 2] = ["_timescaledb_catalog", "_timescaledb_config"];
@@ -58,8 +59,10 @@ pub fn recorded(manifest: &Manifest) -> Option<&Extension> {
 }
 
 /// Lists from a dump's table of contents: its lines, so that none is lost that cannot be read.
-pub fn lists(contents: &str, manifest: &Manifest, extension: &Extension) -> Lists {
-    let entries = parse(contents, &manifest.facts.schemas, &manifest.facts.roles);
+///
+/// Errors: those of [`parse`].
+pub fn lists(contents: &str, manifest: &Manifest, extension: &Extension) -> Result<Lists> {
+    let entries = parse(contents, &manifest.facts.schemas, &manifest.facts.roles)?;
     let own = |entry: &&TocEntry| {
         entry.kind == "SCHEMA" && entry.schema.is_none() && entry.name == extension.schema
     };
@@ -75,12 +78,12 @@ pub fn lists(contents: &str, manifest: &Manifest, extension: &Extension) -> List
     let list = |keep: &dyn Fn(&u32) -> bool| {
         wanted.iter().filter(|id| keep(id)).map(|id| format!("{id};\n")).collect::<String>()
     };
-    Lists {
+    Ok(Lists {
         all: list(&|_| true),
         catalog: list(&|id| catalog.contains(id)),
         others: list(&|id| !catalog.contains(id)),
         schema_owner: schema.and_then(|entry| entry.owner.clone()),
-    }
+    })
 }
 
 /// The version in the script of `_timescaledb_catalog.metadata`: the truth about the catalog.
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn the_catalog_is_apart_and_a_schema_that_sounds_like_it_is_not_of_it() {
         let manifest = manifest("foo");
-        let lists = lists(CONTENTS, &manifest, recorded(&manifest).unwrap());
+        let lists = lists(CONTENTS, &manifest, recorded(&manifest).unwrap()).unwrap();
         assert_eq!(lists.catalog, "20;\n23;\n");
         assert_eq!(lists.others, "3;\n6;\n10;\n21;\n22;\n");
         assert_eq!(lists.all, "3;\n6;\n10;\n20;\n21;\n22;\n23;\n");
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn the_schema_public_stays_in_the_list() {
         let manifest = manifest("public");
-        let lists = lists(CONTENTS, &manifest, recorded(&manifest).unwrap());
+        let lists = lists(CONTENTS, &manifest, recorded(&manifest).unwrap()).unwrap();
         assert!(lists.all.starts_with("3;\n5;\n6;\n"));
     }
 

@@ -21,6 +21,9 @@ use crate::host::signing::{Keys, Signature};
 
 /// The manifest and what is said about it begin with this.
 const ABOUT: &str = "manifest.";
+/// What is wrong with an archive that has no manifest: with a payload of ours, and without.
+pub const LOST: &str = "has lost its manifest";
+pub const FOREIGN: &str = "is foreign: it was not made by pg_backup";
 /// JSON is parsed in pieces of so many bytes.
 const BUFFER: usize = 64 << 10;
 
@@ -161,12 +164,7 @@ impl Archive {
     pub fn manifest(&mut self) -> Result<Manifest> {
         if !self.has(MANIFEST) {
             let ours = self.each_name().any(|name| payload_member(name).is_some());
-            let what = if ours {
-                "has lost its manifest"
-            } else {
-                "is foreign: it was not made by pg_backup"
-            };
-            return Err(damaged(&self.path, what));
+            return Err(damaged(&self.path, if ours { LOST } else { FOREIGN }));
         }
         /// Read first: a later format may lack what this one has.
         #[derive(serde::Deserialize)]

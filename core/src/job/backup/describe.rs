@@ -24,7 +24,7 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
             let facts = &gathered.facts;
             let text = dumped.contents.as_deref().unwrap_or_default();
             let text = decode(text, &facts.database.encoding);
-            by_dump_id(&toc::parse(&text, &facts.schemas, &facts.roles), &counts.data_files)?
+            by_dump_id(&toc::parse(&text, &facts.schemas, &facts.roles)?, &counts.data_files)?
         }
         Format::Custom | Format::Plain => counts.tables.into_iter().map(count).collect(),
     };

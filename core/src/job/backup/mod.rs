@@ -156,7 +156,7 @@ async fn steps(work: &Work<'_>) -> Result<()> {
     drop(locked);
     let dumped = attach::add(work, attached, dumped, &mut manifest).await?;
     phase(work.context, Phase::Verifying);
-    let sealed = publish::seal(work, dumped, &manifest, keys.as_ref()).await?;
+    let sealed = publish::seal(work, dumped, manifest, keys.as_ref()).await?;
     phase(work.context, Phase::Publishing);
     publish::publish(work, &place, sealed).await
 }

@@ -31,7 +31,8 @@ const PUBLISH_TIME: Duration = Duration::from_secs(120);
 pub struct Sealed {
     partial: Partial,
     archive: ReadBack,
-    manifest: serde_json::Value,
+    /// JSON as text.
+    manifest: String,
     warnings: Vec<String>,
     database_size: i64,
 }
@@ -40,7 +41,7 @@ pub struct Sealed {
 pub async fn seal(
     work: &Work<'_>,
     dumped: Dumped,
-    manifest: &Manifest,
+    manifest: Manifest,
     keys: Option<&Keys>,
 ) -> Result<Sealed> {
     let Dumped { partial, mut writer, decoding, contents, globals, warnings, .. } = dumped;
@@ -50,12 +51,17 @@ pub async fn seal(
         }
     }
     let (members, signed) = (writer.members().to_vec(), keys.is_some());
-    let manifest = Manifest { members, signed, ..manifest.clone() };
+    let manifest = Manifest { members, signed, ..manifest };
     let json = manifest_text(&manifest, MANIFEST_MAX)?;
     writer.add(MANIFEST, &json)?;
     if let Some(keys) = keys {
         writer.add(SIGNATURE, &keys.sign(&json)?)?;
     }
+    drop(json);
+    let database_size = manifest.facts.database.size_bytes;
+    let has_attachments = !manifest.attachments.is_empty();
+    let json = serde_json::to_string(&manifest).map_err(|e| unwritable(&e))?;
+    let others = if has_attachments { members::others(manifest) } else { Vec::new() };
     fault::point("archive_unfinished");
     let written = writer.finish()?;
     let read = decoding.finish(work.context).await?;
@@ -67,15 +73,12 @@ pub async fn seal(
             ))
             .hint("Memory or disk of this machine is not reliable. Nothing was kept."));
     }
-    if !manifest.attachments.is_empty() {
+    if has_attachments {
         // The dump was decoded while it was written, these were not.
         let stall = Duration::from_millis(work.backup.limits.stall);
-        let others = members::others(&manifest);
         members::check(work.context, partial.path(), others, stall).await?;
     }
-    let database_size = manifest.facts.database.size_bytes;
-    let manifest = serde_json::to_value(&manifest).map_err(|e| unwritable(&e))?;
-    Ok(Sealed { partial, archive: read, manifest, warnings, database_size })
+    Ok(Sealed { partial, archive: read, manifest: json, warnings, database_size })
 }
 
 /// The manifest for people to read, or just short enough to be read at all.

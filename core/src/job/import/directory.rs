@@ -55,7 +55,7 @@ pub async fn take(work: &Work<'_>, directory: File) -> Result<Ready> {
     let text = String::from_utf8_lossy(known.list.as_deref().unwrap_or_default()).into_owned();
     let owners: Vec<String> = told.owners.iter().cloned().collect();
     let schemas: Vec<String> = told.schemas.iter().cloned().collect();
-    let entries = toc::parse(&text, &schemas, &owners);
+    let entries = toc::parse(&text, &schemas, &owners)?;
     let tables = crate::job::backup::by_dump_id(&entries, &packed.counts.data_files)?;
     let kept = Kept { kind: Kind::Zip, codec: Codec::Plain };
     let mut manifest = describe::manifest(work, kept, COMPRESSION, &known, told, tables)?;

@@ -25,12 +25,14 @@ pub async fn publish(work: &Work<'_>, ready: Ready) -> Result<()> {
     let made = manifest.created_at.end;
     work.history.imported(work.id, &database.name, comment, is_foreign, made).await?;
     let file = work.place.relative(partial.final_path());
-    let json = serde_json::to_value(&manifest)
+    let json = serde_json::to_string(&manifest)
         .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))?;
+    let database_size_bytes = database.size_bytes;
+    drop(manifest);
     let facts = ArchiveFacts {
         file: &file,
         size_bytes: size as i64,
-        database_size_bytes: database.size_bytes,
+        database_size_bytes,
         sha256: &sha256,
         warnings: &warnings,
         manifest: &json,

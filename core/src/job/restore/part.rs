@@ -100,7 +100,7 @@ async fn contents(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<String
 async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {
     let row = session.one(work.context.control, KNOWN_NAMES, &[]).await?;
     let (schemas, roles): (Vec<String>, Vec<String>) = (row.get(0), row.get(1));
-    Ok(part::entries(text, &schemas, &roles))
+    part::entries(text, &schemas, &roles)
 }
 
 /// A directory for lists, beside the archives; gone when it is dropped.

@@ -30,7 +30,7 @@ pub async fn rows(
     }
     let text = archive.read_member(CONTENTS, CONTENTS_MAX)?;
     let (schemas, names) =
-        relations_of(&decode(&text, &manifest.facts.database.encoding), manifest);
+        relations_of(&decode(&text, &manifest.facts.database.encoding), manifest)?;
     let patterns = Patterns::new(restore)?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &names];
@@ -77,14 +77,14 @@ fn unfit(manifest: &Manifest) -> Option<ReportRow> {
 }
 
 /// Schemas and names of what patterns can match.
-fn relations_of(text: &str, manifest: &Manifest) -> (Vec<String>, Vec<String>) {
+fn relations_of(text: &str, manifest: &Manifest) -> Result<(Vec<String>, Vec<String>)> {
     const KINDS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW", "SEQUENCE"];
-    let entries = toc::parse(text, &manifest.facts.schemas, &manifest.facts.roles);
+    let entries = toc::parse(text, &manifest.facts.schemas, &manifest.facts.roles)?;
     let listed = entries.into_iter().filter(|entry| KINDS.contains(&entry.kind.as_str()));
     let listed = listed.filter_map(|entry| Some((entry.schema?, entry.name)));
     // The manifest has the true names, where a list shows spaces for what breaks a line.
     let counted = manifest.tables.iter().map(|table| (table.schema.clone(), table.name.clone()));
-    listed.chain(counted).unzip()
+    Ok(listed.chain(counted).unzip())
 }
 
 /// The row of `backup_restore_check()` about the schema.

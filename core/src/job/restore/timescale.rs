@@ -107,7 +107,7 @@ async fn lists_of(work: &Work<'_>, source: &Source<'_>, extension: &Extension) -
     let args = pg_restore_contents(source.path());
     let contents = read(work.context, source, args, CONTENTS_MAX, "list the dump").await?;
     let contents = decode(&contents, &work.manifest.facts.database.encoding);
-    Ok(lists(&contents, &work.manifest, extension))
+    lists(&contents, &work.manifest, extension)
 }
 
 /// The rows of one table of TimescaleDB's catalog, as a script.

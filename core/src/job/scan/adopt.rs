@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Finding;
 use crate::catalog::history::History;
@@ -158,8 +158,11 @@ async fn record(
 }
 
 async fn insert(history: &History<'_>, home: &Home, batch: &[Adoptable]) -> Result<Vec<Finding>> {
-    let rows: Vec<Value> = batch.iter().map(row).collect();
-    let ids = history.adopt_archives(&home.requested_by, &Value::Array(rows)).await?;
+    let rows: Vec<String> = batch.iter().map(row).collect();
+    let manifests = batch.iter().map(|archive| text(&archive.manifest));
+    let manifests = manifests.collect::<Result<Vec<String>>>()?;
+    let (rows, manifests) = (texts(&rows), texts(&manifests));
+    let ids = history.adopt_archives(&home.requested_by, &rows, &manifests).await?;
     let ids: HashMap<String, i64> = ids.into_iter().collect();
     let finding = |archive: &Adoptable| {
         let database = &archive.manifest.facts.database.name;
@@ -171,7 +174,17 @@ async fn insert(history: &History<'_>, home: &Home, batch: &[Adoptable]) -> Resu
     Ok(batch.iter().map(finding).collect())
 }
 
-fn row(archive: &Adoptable) -> Value {
+fn texts(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
+}
+
+fn text(manifest: &Manifest) -> Result<String> {
+    serde_json::to_string(manifest)
+        .map_err(|e| Failure::new(Class::Internal, format!("could not write a manifest: {e}")))
+}
+
+/// The fields of its row, as JSON.
+fn row(archive: &Adoptable) -> String {
     let Adoptable { file, size, manifest, is_foreign } = archive;
     let database = &manifest.facts.database;
     let warnings = (!manifest.warnings.is_empty()).then_some(&manifest.warnings);
@@ -185,6 +198,6 @@ fn row(archive: &Adoptable) -> Value {
         "comment": manifest.comment,
         "warnings": warnings,
         "is_foreign": is_foreign,
-        "manifest": manifest,
     })
+    .to_string()
 }

@@ -41,7 +41,7 @@ const LIST: &str = "\
 ";
 
 fn read() -> Vec<Entry> {
-    entries(LIST, &["public".to_owned()], &["postgres".to_owned(), "mallory".to_owned()])
+    entries(LIST, &["public".to_owned()], &["postgres".to_owned(), "mallory".to_owned()]).unwrap()
 }
 
 fn names(list: &[&str]) -> HashSet<Printed> {
