@@ -60,16 +60,41 @@ CREATE INDEX backup_runs_schedule_idx ON backup_runs (schedule, id DESC)
 CREATE INDEX backup_runs_imports_idx ON backup_runs (database, id DESC) WHERE kind = 'import';
 CREATE INDEX backup_runs_deleting_idx ON backup_runs (id) WHERE file_state = 'deleting';
 
+-- What tells whether two sets of migrations differ, and by how many: a number for each name, in
+-- order, without repeats. Names as `held` in src/catalog/migrations.rs has them. Never changes for
+-- the same rows of one database, so IMMUTABLE.
+CREATE FUNCTION backup_migration_hashes(migrations jsonb) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(array_agg(DISTINCT h.hash ORDER BY h.hash), '{}')
+      FROM jsonb_array_elements(CASE jsonb_typeof(migrations) WHEN 'array' THEN migrations
+                                     ELSE '[]' END) AS one,
+           jsonb_array_elements_text(CASE jsonb_typeof(one -> 'ids') WHEN 'array' THEN one -> 'ids'
+                                          ELSE '[]' END) AS name,
+           LATERAL (SELECT CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN name
+                                ELSE regexp_replace(name, '[^\x01-\x7f]', '?', 'g')
+                           END AS held) n,
+           LATERAL (SELECT hashtextextended(((one ->> 'framework') || ': ' || n.held) COLLATE "C",
+                                            0) AS hash) h
+$$;
+
+COMMENT ON FUNCTION backup_migration_hashes IS
+    'a number for each migration that a manifest names, in order: behind the view backup_list';
+
 -- No foreign key: the tables of an extension get their rows in any order when pg_restore works with
 -- several jobs.
 CREATE TABLE backup_manifests (
     id             bigint PRIMARY KEY,
     manifest       jsonb NOT NULL,
     -- What a list of many archives shows and compares, beside the manifest: it would have to be
-    -- decompressed for each of them. Archives with the same key have the same migrations.
+    -- decompressed for each of them. Archives with the same key have the same migrations; the
+    -- detour through `decode` gives the bytes of a text. Not md5(), which some servers forbid.
     format         text GENERATED ALWAYS AS (manifest #>> '{dump,format}') STORED,
     migrations_key text GENERATED ALWAYS AS
-                   (pg_catalog.md5(coalesce((manifest -> 'migrations')::text, ''))) STORED
+                   (pg_catalog.encode(pg_catalog.sha256(pg_catalog.decode(pg_catalog.replace(
+                        coalesce((manifest -> 'migrations')::text, ''), '\', '\\'), 'escape')),
+                        'hex')) STORED,
+    migrations     bigint[] GENERATED ALWAYS AS
+                   (@extschema@.backup_migration_hashes(manifest -> 'migrations')) STORED
 );
 
 -- One row a schedule: what it was told, and how far it has come.

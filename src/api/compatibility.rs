@@ -2,7 +2,7 @@
 //! `backup_inspect()`.
 
 use pg_backup_core::decide::compatibility::{
-    Applied, Badge, Compare, Compatibility, compare, compare_known,
+    Badge, Compare, Compatibility, compare, compare_known, count,
 };
 use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
@@ -72,11 +72,11 @@ fn backup_list_badges() -> TableIterator<
 fn badges() -> Result<Vec<Counted>> {
     let schema = catalog::schema()?;
     let applied = migrations::applied(&settings::migrations_table())?;
-    let applied = Applied::new(&applied);
+    let applied = migrations::hashes(&schema, &applied)?;
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let mut found = Vec::new();
     migrations::each_set(&schema, |key, archive| {
-        let (badge, added, removed) = applied.count(&archive);
+        let (badge, added, removed) = count(archive, &applied);
         let compared = badge != Badge::Unknown;
         let side = |count| compared.then(|| number(count));
         found.push((key, badge.as_str().to_owned(), side(added), side(removed)));

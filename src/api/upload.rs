@@ -1,6 +1,8 @@
 //! Uploads: an archive comes in parts over the connection, and is imported when it is whole. For
 //! superusers: what is imported may be restored, and a restore runs what it finds.
 
+use std::time::Duration;
+
 use pg_backup_core::decide::ranges::multirange;
 use pg_backup_core::decide::request::{Import, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
@@ -127,7 +129,14 @@ fn uploads(begins: bool) -> Result<Uploads> {
         true => BackupDir::open(wanted, data, true)?,
         false => BackupDir::existing(wanted, data)?,
     };
-    Ok(Uploads::new(&place, settings.system_identifier, settings.min_free_space))
+    let uploads = Uploads::new(&place, settings.system_identifier, settings.min_free_space);
+    Ok(uploads.pausing(pause))
+}
+
+/// Ends with an error when the query is cancelled.
+fn pause(time: Duration) {
+    pg::sleep(time);
+    pg::check_interrupts();
 }
 
 type Row = (

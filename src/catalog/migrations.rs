@@ -6,7 +6,7 @@ use pg_backup_core::decide::frameworks::{
     CELL_MAX, CELLS_MAX, TABLE_MAX, TABLES_MAX, reading, tables,
 };
 use pg_backup_core::decide::manifest::Migrations;
-use pg_backup_core::error::Result;
+use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -94,13 +94,25 @@ pub fn recorded(schema: &str, id: i64) -> Result<Option<Recorded>> {
     found.map_err(|error| spi_failure(&error))
 }
 
+/// The numbers that stand for migrations in the history: see `sql/tables.sql`.
+pub fn hashes(schema: &str, migrations: &[Migrations]) -> Result<Vec<i64>> {
+    let json = serde_json::to_string(migrations).map_err(|error| {
+        Failure::new(Class::Internal, format!("could not compare migrations: {error}"))
+    })?;
+    let sql = format!("SELECT {}($1::jsonb)", qualified(schema, "backup_migration_hashes"));
+    let found = Spi::connect(|client| {
+        client.select(&sql, Some(1), &[json.into()])?.first().get::<Vec<i64>>(1)
+    });
+    Ok(found.map_err(|error| spi_failure(&error))?.unwrap_or_default())
+}
+
 /// Gives every set of migrations that backups of this database have to `each`, once, with the key
 /// that its manifests share.
-pub fn each_set(schema: &str, mut each: impl FnMut(String, Vec<Migrations>)) -> Result<()> {
+pub fn each_set(schema: &str, mut each: impl FnMut(String, &[i64])) -> Result<()> {
     let (runs, manifests) =
         (qualified(schema, "backup_runs"), qualified(schema, "backup_manifests"));
     let sql = format!(
-        "SELECT k.key, pg_catalog.convert_to((m.manifest -> 'migrations')::text, 'UTF8') \
+        "SELECT k.key, m.migrations \
            FROM (SELECT n.migrations_key AS key, pg_catalog.max(n.id) AS id \
                    FROM {manifests} n JOIN {runs} r ON r.id = n.id \
                   WHERE r.kind IN ('backup', 'import') AND r.status = 'succeeded' \
@@ -117,7 +129,7 @@ pub fn each_set(schema: &str, mut each: impl FnMut(String, Vec<Migrations>)) -> 
             }
             for row in page {
                 let key = row.get::<String>(1)?.unwrap_or_default();
-                each(key, parsed(row.get(2)?));
+                each(key, &row.get::<Vec<i64>>(2)?.unwrap_or_default());
             }
         }
     });

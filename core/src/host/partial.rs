@@ -10,7 +10,7 @@ mod lock;
 mod tests;
 mod work;
 
-pub(crate) use lock::{Lock, gate, is_at, lock_within, open_existing, try_lock};
+pub(crate) use lock::{Lock, gate, is_at, lock_pausing, lock_within, open_existing, try_lock};
 pub use work::WorkDir;
 pub(crate) use work::{is_work_dir, open_lock};
 

@@ -208,7 +208,9 @@ impl<'a> Fresh<'a> {
         match renameat2(fd, from, fd, to, RenameFlags::RENAME_NOREPLACE) {
             Err(Errno::EINVAL | Errno::ENOSYS) if self.folder => {
                 mkdirat(fd, to, FOLDER_MODE)?;
-                renameat(fd, from, fd, to)
+                renameat(fd, from, fd, to).inspect_err(|_| {
+                    unlinkat(fd, to, UnlinkatFlags::RemoveDir).ok();
+                })
             }
             Err(Errno::EINVAL | Errno::ENOSYS) => {
                 linkat(fd, from, fd, to, AtFlags::empty())?;

@@ -57,13 +57,18 @@ pub(super) fn acquire(file: &File, path: &Path) -> Result<bool> {
 
 /// Waits for the lock, at most [`LIMIT`].
 pub(crate) fn lock_within(file: &File, path: &Path) -> Result<Lock> {
+    lock_pausing(file, path, std::thread::sleep)
+}
+
+/// The same for somebody who knows a better way to pause, which may also not come back.
+pub(crate) fn lock_pausing(file: &File, path: &Path, pause: fn(Duration)) -> Result<Lock> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let lock = try_lock(file, path)?;
         if lock == Lock::Taken || Instant::now() >= deadline {
             return Ok(lock);
         }
-        std::thread::sleep(PAUSE);
+        pause(PAUSE);
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::fcntl::OFlag;
@@ -12,7 +13,9 @@ use super::state::{State, Upload, beside};
 use super::{bytes_path, is_gone, unknown};
 use crate::decide::ranges::{MAX_RANGES, Range, multirange};
 use crate::error::{Class, Failure, Result};
-use crate::host::partial::{FILE_MODE, Lock, is_at, lock_within, open_existing, try_lock};
+use crate::host::partial::{
+    FILE_MODE, Lock, is_at, lock_pausing, lock_within, open_existing, try_lock,
+};
 
 /// Bytes that are compared at once.
 const COMPARE: usize = 64 << 10;
@@ -51,16 +54,16 @@ impl Held {
         Ok(Self { locked, folder: folder.to_owned(), state })
     }
 
-    pub(super) fn open(folder: &Path, id: i64) -> Result<Self> {
-        let locked = Self::lock(folder, id)?;
+    pub(super) fn open(folder: &Path, id: i64, pause: fn(Duration)) -> Result<Self> {
+        let locked = Self::lock(folder, id, pause)?;
         let state = State::read(folder, id)?;
         Ok(Self { locked, folder: folder.to_owned(), state })
     }
 
     /// Waits for the lock, a few seconds.
-    pub(super) fn lock(folder: &Path, id: i64) -> Result<Locked> {
+    pub(super) fn lock(folder: &Path, id: i64, pause: fn(Duration)) -> Result<Locked> {
         let (path, file) = open(folder, id)?;
-        match lock_within(&file, &path)? {
+        match lock_pausing(&file, &path, pause)? {
             Lock::HeldByAnother => Err(busy(id)),
             Lock::Taken if !is_at(&file, &path) => Err(unknown(id)),
             Lock::Taken => Ok(Locked { file, id }),

@@ -17,6 +17,7 @@ pub use state::{FILENAME_MAX, NewUpload, Upload};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -44,13 +45,21 @@ pub struct Uploads {
     folder: PathBuf,
     /// Bytes that stay free.
     reserve: u64,
+    /// How to pause while another one holds an upload.
+    pause: fn(Duration),
 }
 
 impl Uploads {
     /// Those below a backup directory, whose file system keeps `reserve` bytes free.
     pub fn new(place: &BackupDir, system_id: u64, reserve: u64) -> Self {
         let system = place.system_folder(system_id);
-        Self { folder: system.join(FOLDER), system, reserve }
+        Self { folder: system.join(FOLDER), system, reserve, pause: std::thread::sleep }
+    }
+
+    /// The same for a caller that can be interrupted while it waits: `pause` does not come back
+    /// then.
+    pub fn pausing(self, pause: fn(Duration)) -> Self {
+        Self { pause, ..self }
     }
 
     /// Begins an upload and gives its id: the moment in milliseconds since 1970, so that no id comes
@@ -104,14 +113,14 @@ impl Uploads {
     /// Errors: `UndefinedObject`, `Concurrent` when another call holds it too long, `Damaged` when
     /// what is known of it cannot be read.
     pub fn hold(&self, id: i64) -> Result<Held> {
-        Held::open(&self.folder, id)
+        Held::open(&self.folder, id, self.pause)
     }
 
     /// Removes an upload; false when there is none.
     ///
     /// Errors: `Concurrent` when it is in use, those of the file system.
     pub fn abort(&self, id: i64) -> Result<bool> {
-        let removed = match Held::lock(&self.folder, id) {
+        let removed = match Held::lock(&self.folder, id, self.pause) {
             Err(failure) if failure.class == Class::UndefinedObject => self.remove_ghost(id),
             Err(failure) => Err(failure),
             Ok(locked) => locked.remove(&self.folder).map(|()| true),
@@ -141,6 +150,8 @@ impl Uploads {
             match Held::lock_now(&self.folder, id) {
                 // Somebody is at it: not abandoned.
                 Ok(None) => {}
+                // A part came between the look and the lock.
+                Ok(Some(_)) if !self.is_abandoned(id, now, keep) => {}
                 Ok(Some(locked)) => match locked.remove(&self.folder) {
                     Ok(()) => sweep.removed.push(bytes_path(&self.folder, id)),
                     Err(failure) => sweep.failed.push(failure),
