@@ -185,11 +185,16 @@ fn rows() -> Result<Vec<Row>> {
     Ok(listed.into_iter().map(|(id, upload)| row(id, upload)).collect())
 }
 
+/// A text of another database, as this one can hold it.
+fn held(text: String) -> String {
+    if pg::takes_utf8() { text } else { text.replace(|c: char| !c.is_ascii(), "?") }
+}
+
 fn row(id: i64, upload: Result<Upload>) -> Row {
     let upload = match upload {
         Ok(upload) => upload,
         Err(failure) => {
-            let error = Some(failure.message);
+            let error = Some(held(failure.message));
             return (id, None, None, None, None, None, None, None, None, None, error);
         }
     };
@@ -197,13 +202,13 @@ fn row(id: i64, upload: Result<Upload>) -> Row {
     let missing = upload.received.gaps((0, upload.size_bytes));
     (
         id,
-        Some(upload.filename),
+        Some(held(upload.filename)),
         big(upload.size_bytes),
         big(upload.received.total()),
         Some(multirange(&missing)),
         Some(upload.sha256),
-        Some(upload.requested_by),
-        Some(upload.database),
+        Some(held(upload.requested_by)),
+        Some(held(upload.database)),
         pg::timestamp(upload.started_at.timestamp_micros()),
         upload.last_part_at.and_then(|at| pg::timestamp(at.timestamp_micros())),
         None,

@@ -158,3 +158,20 @@ fn a_download_works_in_a_read_only_transaction() {
     let sql = "BEGIN READ ONLY; SELECT sum(length(data)) FROM backup_download(1); COMMIT";
     assert_eq!(cluster.value("postgres", sql), bytes.len().to_string());
 }
+
+#[test]
+fn an_archive_that_is_deleted_on_the_way_still_comes_whole() {
+    let (cluster, bytes) = backed_up();
+    let mut client = cluster.connect("postgres");
+    let mut transaction = client.transaction().expect("a new session");
+    transaction
+        .batch_execute("DECLARE c CURSOR FOR SELECT data FROM backup_download(1, 20000)")
+        .expect("a cursor");
+    let first = transaction.query_one("FETCH c", &[]).expect("a first chunk");
+    let mut whole: Vec<u8> = first.get(0);
+    cluster.psql("postgres", "CALL backup_delete(1)");
+    for row in transaction.query("FETCH ALL FROM c", &[]).expect("the rest") {
+        whole.extend(row.get::<_, Vec<u8>>(0));
+    }
+    assert!(whole == bytes);
+}

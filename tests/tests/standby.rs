@@ -70,6 +70,7 @@ fn on_a_standby_every_call_is_refused_clearly_or_answers() {
     }
     let wanted = "backup_cancel backup_check backup_compatibility backup_compatibility_here backup_contents \
                   backup_find backup_home_id backup_inspect backup_latest backup_list_badges backup_metrics \
+                  backup_migration_hashes \
                   backup_next_run backup_progress_rows backup_upload_rows backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in primary.views("postgres") {
@@ -159,7 +160,8 @@ fn without_preload_every_call_says_what_to_add_or_answers() {
     }
     let wanted = "backup_audit_record backup_cancel backup_check backup_compatibility \
                   backup_compatibility_here backup_contents backup_find backup_home_id backup_inspect \
-                  backup_latest backup_list_badges backup_metrics backup_next_run backup_pin \
+                  backup_latest backup_list_badges backup_metrics \
+                  backup_migration_hashes backup_next_run backup_pin \
                   backup_progress_rows backup_upload_rows backup_wait";
     assert_eq!(answered.join(" "), wanted);
     for view in cluster.views("postgres") {

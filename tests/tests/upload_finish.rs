@@ -151,3 +151,21 @@ fn a_finish_that_is_cancelled_or_dies_can_be_called_again() {
     let run = finish(&mut cluster.connect("postgres"), id).expect("it is whole");
     assert_taken(&cluster, run, &bytes);
 }
+
+#[test]
+fn a_call_that_waits_for_an_upload_can_be_cancelled() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let bytes = archive(&cluster);
+    let mut client = cluster.connect("postgres");
+    let id = send(&mut client, &bytes, true);
+    let call = begin_to_finish(&cluster, &faults, id);
+    for sql in ["finish($1)", "abort($1)", "part($1, 0, 'x')"] {
+        client.batch_execute("SET statement_timeout = '50ms'").expect("a session");
+        let error = client.query(&format!("SELECT backup_upload_{sql}"), &[&id]).expect_err(sql);
+        assert_eq!(sqlstate(&error), "57014", "{sql}: {error:?}");
+    }
+    faults.lift("import_copied");
+    call.end().expect("it is a good one");
+    assert_taken(&cluster, 2, &bytes);
+}

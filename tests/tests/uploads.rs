@@ -203,3 +203,32 @@ fn an_upload_is_not_finished_in_a_transaction_that_has_written() {
     client.batch_execute("ROLLBACK").expect("a session");
     assert_eq!(missing(&cluster), "{}");
 }
+
+#[test]
+fn a_part_without_bytes_changes_nothing() {
+    let (cluster, bytes) = backed_up();
+    let mut client = cluster.connect("postgres");
+    let id = begin(&mut client, &bytes);
+    for at in [0, 5, bytes.len()] {
+        assert_eq!(part(&mut client, id, at, b"").expect("nothing"), 0);
+    }
+    assert_eq!(missing(&cluster), format!("{{[0,{})}}", bytes.len()));
+    assert_eq!(part(&mut client, id, 0, &bytes).expect("all of it"), bytes.len() as i64);
+    assert_eq!(part(&mut client, id, 7, b"").expect("nothing"), bytes.len() as i64);
+}
+
+#[test]
+fn a_name_of_an_upload_is_listed_in_every_database() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "SELECT backup_upload_begin('größe 文', 1, repeat('0', 64))");
+    for encoding in ["LATIN1", "EUC_JP"] {
+        let name = encoding.to_lowercase();
+        cluster.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} ENCODING {encoding} LOCALE 'C' TEMPLATE template0"),
+        );
+        cluster.sql(&name, "CREATE EXTENSION pg_backup");
+        let shown = cluster.value(&name, "SELECT filename FROM backup_uploads");
+        assert_eq!(shown, "gr??e ?", "{encoding}");
+    }
+}

@@ -71,7 +71,8 @@ impl History<'_> {
                      started_at, finished_at, file, file_state, size_bytes, database_size_bytes, \
                      comment, warnings, is_foreign) \
                  SELECT 'import', f.database, 'succeeded', 'scan', $1, f.started, f.started, \
-                        least(f.finished, pg_catalog.clock_timestamp()), f.file, 'available', f.size_bytes, f.database_size_bytes, \
+                        least(f.finished, pg_catalog.clock_timestamp()), f.file, 'available', \
+                        f.size_bytes, f.database_size_bytes, \
                         f.comment, f.warnings, f.is_foreign \
                    FROM found f ORDER BY f.n \
                  RETURNING id, file), \
