@@ -6,7 +6,7 @@ use pg_backup_tests::{Cluster, LIMIT, Mode, NEW, OLD, signal, wait_until};
 use std::time::{Duration, Instant};
 
 /// Random moments of each test: with the named ones of `replace_faults.rs` about a hundred.
-const MOMENTS: u32 = 35;
+const MOMENTS: u32 = 50;
 /// A replace of the small database takes about this long, and a rollback.
 const REPLACE: Duration = Duration::from_millis(900);
 const ROLLBACK: Duration = Duration::from_millis(500);
