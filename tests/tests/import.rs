@@ -48,7 +48,16 @@ fn every_format_of_pg_dump_comes_back_as_it_was() {
     let (cluster, place) = cluster();
     cluster.make_everything("app");
     let (schema, content) = (cluster.schema_of("app"), cluster.fingerprint("app"));
+    let packed = |name: &str, options: &[&str], packer: &str| {
+        let file = dump(&cluster, &place, name, options).display().to_string();
+        pg_backup_tests::run_tool(Path::new(packer), &["-k", &file]);
+        let ending = if packer.ends_with("zstd") { "zst" } else { "gz" };
+        pg_backup_tests::run_tool(Path::new("/bin/rm"), &[&file]);
+        PathBuf::from(format!("{file}.{ending}"))
+    };
     let files = [
+        packed("zipped.sql", &["--create"], "/usr/bin/zstd"),
+        packed("zipped.dump", &["--format=custom"], "/bin/gzip"),
         dump(&cluster, &place, "a.bin", &["--format=custom"]),
         dump(&cluster, &place, "custom0", &["--format=custom", "--compress=0"]),
         dump(&cluster, &place, "a.tar", &["--format=tar"]),
@@ -74,11 +83,11 @@ fn every_format_of_pg_dump_comes_back_as_it_was() {
         cluster.sql("postgres", &format!("DROP DATABASE {target}"));
     }
     let named = "SELECT count(*) FROM backup_history WHERE kind = 'import' AND database = 'app'";
-    assert_eq!(cluster.value("postgres", named), "5", "two scripts do not name their database");
+    assert_eq!(cluster.value("postgres", named), "7", "two scripts do not name their database");
     let facts = "SELECT count(*) FROM backup_manifest m WHERE m.manifest -> 'server' ->> 'version' \
                  LIKE '15.%' AND m.manifest -> 'database' ->> 'encoding' = 'UTF8' AND \
                  jsonb_array_length(m.manifest -> 'tables') > 3";
-    assert_eq!(cluster.value("postgres", facts), "7");
+    assert_eq!(cluster.value("postgres", facts), "9");
     cluster.assert_nothing_left();
 }
 

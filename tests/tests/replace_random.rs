@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use pg_backup_tests::{Cluster, LIMIT, Mode, NEW, OLD, signal, wait_until};
 use std::time::{Duration, Instant};
 
-/// Random moments of each test: with the named ones of `replace_faults.rs` about a hundred.
+/// Random moments of each test: a hundred in both.
 const MOMENTS: u32 = 50;
 /// A replace of the small database takes about this long, and a rollback.
 const REPLACE: Duration = Duration::from_millis(900);
