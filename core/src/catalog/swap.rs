@@ -12,16 +12,24 @@ pub const DATABASE_NOW: &str =
 pub const TAKEN_NAMES: &str =
     "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = ANY ($1)";
 
-/// Ends the sessions of clients in the databases `$1`, but not `$2`. Tells how many there are, and
-/// whether session `$3` has shut the database `$4`: nobody can connect to it any more. Workers of
-/// extensions go on (measured: TimescaleDB's do not come back by themselves).
+/// Ids of the databases `$1` and `$2`, and what time it is.
+pub const PARTIES: &str = "
+SELECT (SELECT oid FROM pg_catalog.pg_database WHERE datname = $1),
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname = $2), pg_catalog.clock_timestamp()";
+
+/// Ends the sessions of clients in the database with the id `$1`, and those in `$2` that began before
+/// `$5`, but not `$3`: a session that comes into `$2` later may be a client who has found it under its
+/// new name. Tells how many there are, and whether session `$4` has shut the database `$1`: nobody can
+/// connect to it any more. Workers of extensions go on (measured: TimescaleDB's do not come back by
+/// themselves).
 pub const END_SESSIONS: &str = "
 SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
           FROM pg_catalog.pg_stat_activity
-         WHERE datname = ANY ($1) AND backend_type = 'client backend'
-           AND pid <> pg_catalog.pg_backend_pid() AND pid <> $2),
-       EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.objid
-                WHERE l.pid = $3 AND d.datname = $4 AND l.locktype = 'object'
+         WHERE (datid = $1 OR datid = $2 AND backend_start < $5)
+           AND backend_type = 'client backend'
+           AND pid <> pg_catalog.pg_backend_pid() AND pid <> $3),
+       EXISTS (SELECT FROM pg_catalog.pg_locks l
+                WHERE l.pid = $4 AND l.objid = $1 AND l.locktype = 'object'
                   AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
                   AND l.mode = 'AccessExclusiveLock' AND l.granted)";
 

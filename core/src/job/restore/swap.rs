@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
 use super::{Work, timescale};
-use crate::catalog::swap::{END_SESSIONS, HOLDERS, TAKEN_NAMES, lock_timeout, rename_both};
+use crate::catalog::swap::{
+    END_SESSIONS, HOLDERS, PARTIES, TAKEN_NAMES, lock_timeout, rename_both,
+};
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
 use crate::decide::restore::database::open;
@@ -128,6 +131,8 @@ async fn renamed(
     let both: [&str; 2] = [names.live, names.staging];
     let renaming = session_elsewhere(context, &both).await?;
     let ending = session_elsewhere(context, &both).await?;
+    let row = ending.one(context.control, PARTIES, &[&names.live, &names.staging]).await?;
+    let parties = Parties { live: row.get(0), staging: row.get(1), began: row.get(2) };
     context.control.proceed()?;
     // From here on a cancel comes too late: it would leave open which names there are.
     let control = last_words(context.control, SWAP_TIME);
@@ -136,7 +141,7 @@ async fn renamed(
     let renamed = tokio::select! {
         biased;
         renamed = renaming.batch(&control, &sql) => renamed,
-        ended = end_sessions(&ending, &control, names, renaming.pid, held) => {
+        ended = end_sessions(&ending, &control, &parties, renaming.pid, held) => {
             renaming.cancel().await;
             ended
         }
@@ -147,20 +152,28 @@ async fn renamed(
     renamed
 }
 
+/// Who is in the way of a swap, by ids: the names change meanwhile.
+struct Parties {
+    live: Option<u32>,
+    staging: Option<u32>,
+    /// Who comes into the new database after this may be a client who has found it under its name.
+    began: DateTime<Utc>,
+}
+
 /// Ends sessions for as long as it is let. The one that is held, which keeps others from writing
 /// what was carried over, goes last: when nobody else is there, and the rename lets nobody in.
 /// Only returns when it cannot.
 async fn end_sessions(
     server: &Server,
     control: &dyn Control,
-    names: &Names<'_>,
+    parties: &Parties,
     renaming: i32,
     mut held: Option<Server>,
 ) -> Result<()> {
-    let both: [&str; 2] = [names.live, names.staging];
     loop {
         let spared = held.as_ref().map_or(0, |held| held.pid);
-        let params: [&(dyn ToSql + Sync); 4] = [&both.as_slice(), &spared, &renaming, &names.live];
+        let Parties { live, staging, began } = parties;
+        let params: [&(dyn ToSql + Sync); 5] = [live, staging, &spared, &renaming, began];
         let row = server.one(control, END_SESSIONS, &params).await?;
         let (others, shut): (i64, bool) = (row.get(0), row.get(1));
         if others == 0 && shut {
