@@ -21,14 +21,13 @@ TABLES = "DO $$ BEGIN FOR i IN 1..20 LOOP EXECUTE format('CREATE TABLE t%s AS SE
 
 def scan(cluster: Cluster, _rounds: int) -> list[Row]:
     """`backup_scan()` of 10,000 archives: all unknown, then all known."""
-    cluster.timed_sql("postgres", f"CREATE DATABASE {HOME}")
+    cluster.timed_sql("postgres", f"DROP DATABASE IF EXISTS {HOME} WITH (FORCE)",
+                      f"CREATE DATABASE {HOME}")
     folder = None
     try:
         cluster.timed_sql(HOME, TABLES, "CREATE EXTENSION pg_backup", "SELECT backup_create()")
-        place = Path(cluster.value(HOME, "SHOW pg_backup.directory"))
-        data = Path(cluster.value(HOME, "SHOW data_directory"))
-        file = cluster.value(HOME, "SELECT file FROM backup_history LIMIT 1")
-        archive = (place if place.is_absolute() else data / place) / file
+        where = "SELECT detail FROM backup_verify(1, 'file') WHERE subject = 'file'"
+        archive = Path(cluster.value(HOME, where))
         folder = archive.parent
         copy_many(cluster, archive)
         before = int(cluster.value(HOME, "SELECT count(*) FROM backup_history"))
