@@ -6,6 +6,7 @@ Holds: both sides read an archive of the same content, with as many connections,
        made here are dropped.
 """
 
+import os
 import subprocess
 import threading
 import time
@@ -17,6 +18,9 @@ from table import Row, ratio_row
 
 LIVE = "bench_live"
 COPY = "bench_copy"
+# A disk that writes back now and then makes single rounds differ by half: the median of more of
+# them is the same from run to run.
+ROUNDS_PER_ROUND = 3
 # More would compete with the restore for the processors.
 CLIENTS = 2
 SWAPS = 5
@@ -28,8 +32,10 @@ def restore(cluster: Cluster, rounds: int) -> list[Row]:
     rows = []
     backup = cluster.value("postgres", "SELECT backup_create(database => 'bench')")
     for jobs in (1, 2):
-        pair = in_turns(lambda: ours(cluster, backup, jobs), lambda: stock(cluster, jobs), rounds)
-        what = f"restore with `jobs => {jobs}` : createdb, `pg_restore -j {jobs}`, ANALYZE, time"
+        pair = in_turns(lambda: ours(cluster, backup, jobs), lambda: stock(cluster, jobs),
+                        rounds * ROUNDS_PER_ROUND)
+        what = (f"restore with `jobs => {jobs}` : createdb, `pg_restore -j {jobs}`, ANALYZE, time "
+                f"(N = {rounds * ROUNDS_PER_ROUND})")
         rows.append(ratio_row(what, pair, 1.10))
     (cluster.run / "bench.dump").unlink()
     return rows + service(cluster, backup)
@@ -37,6 +43,7 @@ def restore(cluster: Cluster, rounds: int) -> list[Row]:
 
 def ours(cluster: Cluster, backup: str, jobs: int) -> float:
     """Seconds of a restore into a new database."""
+    settle(cluster)
     took = cluster.timed_sql(
         "postgres", f"CALL backup_restore({backup}, target => '{COPY}', jobs => {jobs})")
     cluster.timed_sql("postgres", f"DROP DATABASE {COPY}")
@@ -48,9 +55,16 @@ def stock(cluster: Cluster, jobs: int) -> float:
     file = cluster.run / "bench.dump"
     if not file.exists():
         cluster.call("pg_dump", "-Fc", "-f", file, *cluster.connection("bench"))
+    settle(cluster)
     took = by_hand(cluster, COPY, jobs)
     cluster.timed_sql("postgres", f"DROP DATABASE {COPY}")
     return took
+
+
+def settle(cluster: Cluster) -> None:
+    """Writes out what earlier rounds have left, so that none pays for another."""
+    cluster.timed_sql("postgres", "CHECKPOINT")
+    os.sync()
 
 
 def by_hand(cluster: Cluster, database: str, jobs: int) -> float:
