@@ -2,7 +2,7 @@
 //! where pg_restore has to go back and forth.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ use crate::job::wait::joined;
 
 /// Free space is looked at once in so many unpacked bytes.
 const SPACE_EVERY: u64 = 16 << 20;
+/// Written at once. What `io::copy` takes by itself is a system call for every 8 kB.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// An unpacked payload.
 pub struct Unpacked {
@@ -80,7 +82,7 @@ fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Resul
         }
         let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", path.display()), e);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = file.map_err(|e| failed(&e))?;
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file.map_err(|e| failed(&e))?);
         let mut reader = reader(source, member)?;
         loop {
             // Looked at while it grows: a few bytes may unpack to more than any disk has.
@@ -91,6 +93,7 @@ fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Resul
                 break;
             }
         }
+        file.flush().map_err(|e| failed(&e))?;
     }
     Ok(opened)
 }
