@@ -34,6 +34,13 @@ mod tests {
     }
 
     #[pg_extern]
+    fn the_headers_are_those_of_the_running_server() {
+        let running = "SELECT current_setting('server_version_num')::int / 10000";
+        let running: i32 = Spi::get_one(running).unwrap().unwrap();
+        assert_eq!(i64::from(pg::COMPILED), i64::from(running));
+    }
+
+    #[pg_extern]
     fn settings_have_units_and_reach_the_job_as_plain_values() {
         Spi::run(
             "SET LOCAL pg_backup.max_runtime = '2min'; SET LOCAL pg_backup.lock_timeout = '3s'; \

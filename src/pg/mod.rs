@@ -13,6 +13,7 @@ mod server;
 mod spawn;
 mod table;
 mod transaction;
+mod version;
 
 pub use bytes::{Bytes, bytes_of_file};
 pub use guard::{Asks, guard};
@@ -34,3 +35,5 @@ pub use table::with_table;
 pub use transaction::{
     Event, has_written, on_transaction_end, subtransaction, with_fresh_snapshot,
 };
+#[cfg(feature = "pg_test")]
+pub use version::COMPILED;
