@@ -63,6 +63,10 @@ impl Control for WorkerControl {
         pg::wake(launcher.unwrap_or(0));
     }
 
+    fn home_replaced(&self, database: &str, id: u32) {
+        slots::write(|table| table.home_replaced(database, id));
+    }
+
     fn unrecorded(&self) {
         self.change(|slot| slot.unsettled = true);
     }

@@ -136,6 +136,13 @@ impl Table {
         Some(Ticket { index, generation: self.slots[index].generation })
     }
 
+    /// Jobs of this home are those of another database that has its name now.
+    pub fn home_replaced(&mut self, database: &str, id: u32) {
+        let of_it =
+            |slot: &&mut Slot| slot.state != State::Free && slot.home_name.get() == database;
+        self.slots.iter_mut().filter(of_it).for_each(|slot| slot.home = id);
+    }
+
     /// The schedules of a database are others by now.
     pub fn schedules_changed(&mut self, home: u32) {
         if self.changed.contains(&home) {

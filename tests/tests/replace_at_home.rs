@@ -102,6 +102,26 @@ fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
 }
 
 #[test]
+fn a_job_that_waits_while_its_home_is_replaced_is_known_in_the_new_one() {
+    let faults = Faults::default();
+    let (cluster, id) = at_home(&faults);
+    cluster.set("pg_backup.database_jobs", "1");
+    faults.plant("loaded");
+    faults.plant("after_swap");
+    cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
+    faults.wait("loaded");
+    let waiting = "SELECT backup_create(database => 'postgres', wait => false)";
+    let waiting = cluster.value("app", waiting);
+    faults.lift("loaded");
+    faults.wait("after_swap");
+    assert_eq!(cluster.age("app"), OLD);
+    assert_eq!(cluster.value("app", &format!("SELECT backup_cancel({waiting})")), "t");
+    faults.lift("after_swap");
+    let status = format!("SELECT status FROM backup_history WHERE id = {waiting}");
+    wait_until("its end", LIMIT, || cluster.ask("app", &status).as_deref() == Some("cancelled"));
+}
+
+#[test]
 fn what_is_recorded_while_the_history_is_carried_over_is_not_lost() {
     let faults = Faults::default();
     let (cluster, id) = at_home(&faults);

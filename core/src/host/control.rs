@@ -19,4 +19,7 @@ pub trait Control {
     fn unrecorded(&self);
     /// A schedule of the home database has another next time than whoever planned it knows.
     fn schedules_changed(&self);
+    /// Another database, of this id, has the name `database` from now on, and with it the history:
+    /// jobs that have their home there are known by its id.
+    fn home_replaced(&self, database: &str, id: u32);
 }

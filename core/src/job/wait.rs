@@ -73,6 +73,10 @@ impl<J: Fn(Result<()>) -> Result<()>> Control for Judged<'_, J> {
     fn schedules_changed(&self) {
         self.inner.schedules_changed();
     }
+
+    fn home_replaced(&self, database: &str, id: u32) {
+        self.inner.home_replaced(database, id);
+    }
 }
 
 /// Lets `inner` speak, and fails after `limit`; zero is no limit.

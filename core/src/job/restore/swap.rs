@@ -146,8 +146,10 @@ async fn renamed(
             ended
         }
     };
-    if renamed.is_err() {
-        let _ = renaming.batch(&control, "ROLLBACK").await;
+    match (&renamed, parties.staging) {
+        (Err(_), _) => drop(renaming.batch(&control, "ROLLBACK").await),
+        (Ok(()), Some(id)) => control.home_replaced(names.live, id),
+        (Ok(()), None) => {}
     }
     renamed
 }
