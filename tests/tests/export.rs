@@ -121,6 +121,30 @@ fn every_format_becomes_a_script_and_what_cannot_be_one_dump_is_refused() {
 }
 
 #[test]
+fn a_manifest_that_was_left_alone_is_taken_and_another_one_is_not_touched() {
+    let (cluster, _, out) = places();
+    let id = backup(&cluster, "");
+    let both = |rows: Vec<Vec<Option<String>>>| -> Vec<String> {
+        rows.into_iter()
+            .map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    let call = format!("SELECT * FROM backup_export({id}, '{}', 'dump')", out.display());
+    let first = both(cluster.sql("postgres", &call));
+    let (dump, before) = (PathBuf::from(first[0].split(' ').next().unwrap()), tree(&out));
+    let manifest = dump.with_extension("manifest.json");
+    // As a crash between the two names leaves it.
+    fs::remove_file(&dump).unwrap();
+    assert_eq!(both(cluster.sql("postgres", &call)), first);
+    assert!(tree(&out) == before, "something else was written");
+    fs::remove_file(&dump).unwrap();
+    fs::write(&manifest, "somebody's").unwrap();
+    assert_eq!(cluster.error("postgres", &call).sqlstate, "58P02");
+    assert_eq!(fs::read(&manifest).unwrap(), b"somebody's");
+    assert_eq!(names_below(&out).len(), 1, "{:?}", names_below(&out));
+}
+
+#[test]
 fn what_exists_is_not_touched() {
     let (cluster, _, out) = places();
     let id = backup(&cluster, "");

@@ -13,6 +13,7 @@ pub use fill::{create_file, make_folders, restore_meta};
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,16 @@ impl Parent {
     /// Where it is, without links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether a file of ours with exactly these bytes lies here under this name.
+    pub fn holds(&self, name: &OsStr, bytes: &[u8]) -> bool {
+        let Ok(Found::Opened(found)) = open_below(&self.fd, name) else { return false };
+        let ours = found.stat.st_uid == geteuid().as_raw() && !found.is_folder();
+        // Read no further than tells them apart.
+        let mut read = Vec::new();
+        let whole = File::from(found.fd).take(bytes.len() as u64 + 1).read_to_end(&mut read);
+        ours && whole.is_ok() && read == bytes
     }
 
     fn look(&self, name: &OsStr) -> nix::Result<FileStat> {

@@ -5,8 +5,10 @@ mod script;
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use super::context::Context;
 use super::copied_out::{
@@ -24,6 +26,7 @@ use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::Home;
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::checked::Checked;
+use crate::host::archive::hex;
 use crate::host::archive::reader::{Archive, damaged, open_file};
 use crate::host::fresh::{Fresh, Parent};
 use crate::host::stoppable::{Stop, Stoppable};
@@ -129,7 +132,12 @@ async fn dump(work: Work<'_>) -> Result<Vec<CopiedOut>> {
     let member = work.payload()?;
     let beside = manifest_name(&work.source.row.database, work.manifest.created_at.start);
     let bytes = work.archive.read_member(MANIFEST, MANIFEST_MAX)?;
-    let manifest = Fresh::file(&work.parent, OsStr::new(&beside))?;
+    let beside = OsStr::new(&beside);
+    // A job that died between the two names has left its manifest, or the dump was moved away.
+    let manifest = match work.parent.holds(beside, &bytes) {
+        true => None,
+        false => Some(Fresh::file(&work.parent, beside)?),
+    };
     let fresh = Fresh::file(&work.parent, OsStr::new(&work.name()))?;
     let (file, room, total) = (fresh.handle()?, work.room.clone(), member.size);
     let path = work.source.path.clone();
@@ -140,22 +148,30 @@ async fn dump(work: Work<'_>) -> Result<Vec<CopiedOut>> {
         Ok((sink.written, sink.sha256()))
     })?;
     let (written, sha256) = work.copied(total, thread).await?;
-    let mut sink = Sink::new(manifest.handle()?, &work.room, &work.stop);
-    sink.write_all(&bytes).map_err(|e| write_failure(&e))?;
-    let (small, small_sha256) = (sink.written, sink.sha256());
     // The manifest first: where the dump is, there is its manifest.
+    let made = match manifest {
+        Some(manifest) => Some(write_beside(&work, manifest, &bytes).await?),
+        None => None,
+    };
+    let dump = publish(work.context, fresh, false).await.inspect_err(|_| {
+        // Half of it is nothing. We made this file a moment ago.
+        made.as_ref().map(std::fs::remove_file);
+    })?;
     let copied = |path: &Path, bytes, sha256| CopiedOut {
         path: text(path),
         files: 1,
         bytes,
         sha256: Some(sha256),
     };
-    let first = publish(work.context, manifest, false).await?;
-    let second = publish(work.context, fresh, false).await.inspect_err(|_| {
-        // Half of it is nothing. We made this file a moment ago.
-        let _ = std::fs::remove_file(&first);
-    })?;
-    Ok(vec![copied(&second, written, sha256), copied(&first, small, small_sha256)])
+    let (beside, size) = (work.parent.path().join(beside), bytes.len() as u64);
+    let manifest = copied(&beside, size, hex(&Sha256::digest(&bytes)));
+    Ok(vec![copied(&dump, written, sha256), manifest])
+}
+
+async fn write_beside(work: &Work<'_>, fresh: Fresh<'_>, bytes: &[u8]) -> Result<PathBuf> {
+    let mut sink = Sink::new(fresh.handle()?, &work.room, &work.stop);
+    sink.write_all(bytes).map_err(|e| write_failure(&e))?;
+    publish(work.context, fresh, false).await
 }
 
 /// The decoded dump, held against the manifest.
