@@ -96,7 +96,10 @@ fn member(
             let trailer = counter.saw_trailer();
             let counted = counter.finish();
             counts.tables = counted.tables;
-            ensure_complete(name, counted.complete && (trailer || counts.by_hand))
+            match counts.by_hand {
+                true if !counted.complete => Err(cut_script()),
+                by_hand => ensure_complete(name, counted.complete && (trailer || by_hand)),
+            }
         }
         Content::TableData => {
             let mut counter = DataCounter::new();
@@ -151,6 +154,13 @@ fn ensure_complete(name: &str, complete: bool) -> Result<()> {
     Err(Failure::new(Class::Damaged, format!("member \"{name}\" ends before its end"))
         .detail("The last line that pg_dump writes is not there.")
         .hint("pg_dump stopped early without saying so: look for a full disk or a replaced tool."))
+}
+
+/// What is said of a script of somebody that is not whole.
+pub fn cut_script() -> Failure {
+    Failure::new(Class::Damaged, "the script ends before its end")
+        .detail("A statement, or the data of a table, is not complete.")
+        .hint("It was cut when it was made or copied. Make it again.")
 }
 
 fn broken(name: &str, error: &io::Error) -> Failure {

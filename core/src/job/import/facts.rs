@@ -25,7 +25,7 @@ use crate::host::child::{Child, Stdin, Tool};
 use crate::host::pipe::Batched;
 use crate::host::source;
 use crate::host::threads;
-use crate::job::decode::decoder;
+use crate::job::decode::{cut_script, decoder};
 use crate::job::tools::{output, tool};
 use crate::job::wait::until;
 
@@ -202,9 +202,7 @@ fn ensure_usable(told: &Told, whole: bool) -> Result<()> {
             .hint("Dump each database with pg_dump, or split the script at its \\connect lines."));
     }
     if !whole || (told.is_of_pg_dump && !told.is_complete) {
-        return Err(Failure::new(Class::Damaged, "the script ends before its end")
-            .detail("A statement, or the data of a table, is not complete.")
-            .hint("It was cut when it was made or copied. Make it again."));
+        return Err(cut_script());
     }
     Ok(())
 }
