@@ -189,6 +189,7 @@ fn what_is_no_backup_leaves_a_row_and_no_file() {
         ("flipped.zip", &flipped, ""),
         ("newer.dump", &newer, "newer pg_dump"),
         ("copy.sql", copy_cut.as_bytes(), "before its end"),
+        ("one byte.sql", b"x", "before its end"),
         ("cluster.sql", b"--\n-- PostgreSQL database cluster dump\n--\n", "several databases"),
     ] {
         let file = place.join(name);
@@ -196,11 +197,16 @@ fn what_is_no_backup_leaves_a_row_and_no_file() {
         let error =
             cluster.error("postgres", &format!("SELECT backup_import('{}')", file.display()));
         let said = format!("{} {}", error.message, error.detail);
+        let cut = name.ends_with(".sql") && what == "before its end";
+        assert!(!cut || error.hint.starts_with("It was cut when it was made"), "{name}: {error}");
         assert!(error.message.contains(name) && said.contains(what), "{name}: {error}");
         let last = "SELECT kind || ' ' || status || coalesce(file, '') FROM backup_history LIMIT 1";
         assert_eq!(cluster.value("postgres", last), "import failed", "{name}");
         assert_eq!(files(), before, "{name}");
     }
+    let folders = fs::read_dir(cluster.archive(&cluster.last_backup()).ancestors().nth(2).unwrap());
+    let folders = folders.unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!(folders, ["app"], "a failed import has left its folder");
     cluster.assert_nothing_left();
 }
 

@@ -21,6 +21,9 @@ use std::path::{Component, Path, PathBuf};
 /// The mode of every directory that we make: a dump holds every secret of the database.
 pub(crate) const FOLDER_MODE: u32 = 0o700;
 
+/// How often a folder is made that another job takes away in the moment before it is used.
+const FOLDER_ATTEMPTS: u32 = 10;
+
 /// A backup directory that was found usable. Plain data: a disk can still go away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupDir {
@@ -84,6 +87,26 @@ impl BackupDir {
         let folder = system.join(safe_database);
         ensure_folder(&folder)?;
         Ok(folder)
+    }
+
+    /// Makes something in the folder of one database's archives. The folder is made again when
+    /// another job, whose file was the last in it, has just taken it along.
+    ///
+    /// Errors: those of [`Self::folder`] and of `make`.
+    pub fn in_folder<T>(
+        &self,
+        system_id: u64,
+        safe_database: &str,
+        mut make: impl FnMut(&Path) -> Result<T>,
+    ) -> Result<T> {
+        let mut made = make(&self.folder(system_id, safe_database)?);
+        for _ in 1..FOLDER_ATTEMPTS {
+            if !matches!(&made, Err(failure) if failure.class == Class::UndefinedFile) {
+                break;
+            }
+            made = make(&self.folder(system_id, safe_database)?);
+        }
+        made
     }
 
     /// Whether `other` lies on the same file system (`st_dev`): losing one loses both.

@@ -42,6 +42,7 @@ pub struct Partial {
     folder: PathBuf,
     /// The file is to be removed when this is dropped.
     doomed: bool,
+    with_folder: bool,
 }
 
 impl Partial {
@@ -61,12 +62,20 @@ impl Partial {
                 final_path: final_path.clone(),
                 folder: folder.to_owned(),
                 doomed: true,
+                with_folder: false,
             };
             if lock::acquire(&partial.file, &partial.path)? {
                 return Ok(partial);
             }
         }
         Err(contended(&path))
+    }
+
+    /// Given up, it takes its folder along when there is nothing else in it. Whoever makes files
+    /// there uses [`super::dir::BackupDir::in_folder`].
+    pub fn with_folder(mut self) -> Self {
+        self.with_folder = true;
+        self
     }
 
     /// The file, open for reading and writing.
@@ -120,6 +129,9 @@ impl Partial {
             return Ok(());
         }
         fs::remove_file(&self.path).map_err(|e| self.failure("remove", &e))?;
+        if self.with_folder && fs::remove_dir(&self.folder).is_ok() {
+            return Ok(());
+        }
         // A partial that comes back after a power loss is swept: not worth a failure.
         sync_folder(&self.folder).ok();
         Ok(())

@@ -270,3 +270,20 @@ fn a_disk_is_shared_with_what_lies_on_it() {
     let failure = dir.shares_disk_with(Path::new("/nonexistent")).unwrap_err();
     assert_eq!(failure.class, Class::UndefinedFile);
 }
+
+#[test]
+fn a_folder_that_goes_before_it_is_used_is_made_again() {
+    let place = Place::new();
+    let dir = place.backups();
+    let mut tries = 0;
+    let made = dir.in_folder(7, "app", |folder| {
+        tries += 1;
+        if tries < 3 {
+            fs::remove_dir(folder).unwrap();
+        }
+        let file = folder.join("x");
+        fs::write(&file, "").map_err(|e| Failure::io("write", &e))
+    });
+    made.unwrap();
+    assert_eq!(tries, 3);
+}

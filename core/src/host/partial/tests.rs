@@ -212,3 +212,28 @@ fn a_working_directory_of_another_owner_stays_when_ours_is_gone() {
     drop(work);
     assert!(successor.path().join(".lock").exists());
 }
+
+#[test]
+fn what_is_given_up_takes_an_empty_folder_along_and_no_other() {
+    let dir = folder();
+    let below = dir.path().join("app");
+    let both = || {
+        fs::create_dir_all(&below).unwrap();
+        let partial = Partial::create(&below, NAME).unwrap().with_folder();
+        (partial, WorkDir::create(&below, NAME).unwrap().with_folder())
+    };
+    let (partial, work) = both();
+    drop(partial);
+    assert!(work.path().exists());
+    drop(work);
+    assert!(!below.exists());
+    let (partial, work) = both();
+    drop(work);
+    assert!(partial.path().exists());
+    drop(partial);
+    assert!(!below.exists());
+    let (partial, work) = both();
+    partial.publish().unwrap();
+    drop(work);
+    assert_eq!(names(&below), [NAME]);
+}

@@ -25,6 +25,7 @@ pub struct WorkDir {
     /// Held, never read: closing it gives the directory up.
     lock: File,
     doomed: bool,
+    with_folder: bool,
 }
 
 impl WorkDir {
@@ -39,10 +40,16 @@ impl WorkDir {
         for _ in 0..ATTEMPTS {
             make(&path)?;
             if let Some(lock) = own(&path)? {
-                return Ok(Self { path, lock, doomed: true });
+                return Ok(Self { path, lock, doomed: true, with_folder: false });
             }
         }
         Err(contended(&path))
+    }
+
+    /// It takes its folder along when there is nothing else in it.
+    pub fn with_folder(mut self) -> Self {
+        self.with_folder = true;
+        self
     }
 
     /// The directory.
@@ -63,8 +70,12 @@ impl WorkDir {
             return Ok(());
         }
         remove_tree(&self.path)?;
+        let folder = self.path.parent();
+        if self.with_folder && folder.is_some_and(|folder| fs::remove_dir(folder).is_ok()) {
+            return Ok(());
+        }
         // A directory that comes back after a power loss is swept: not worth a failure.
-        self.path.parent().map(sync_folder);
+        folder.map(sync_folder);
         Ok(())
     }
 }

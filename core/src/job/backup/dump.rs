@@ -89,7 +89,8 @@ pub async fn run(work: &Work<'_>, place: &BackupDir, locked: &Locked) -> Result<
     Ok(Dumped { partial, writer, decoding, counts, gathered, globals, contents, warnings })
 }
 
-/// A new partial file; the name gets a number when it is taken.
+/// A new partial file; the name gets a number when it is taken. Of one that is given up, no empty
+/// folder stays.
 pub(in crate::job) fn new_partial(
     context: &Context<'_>,
     place: &BackupDir,
@@ -98,16 +99,17 @@ pub(in crate::job) fn new_partial(
     id: i64,
 ) -> Result<Partial> {
     let identifier = context.settings.system_identifier;
-    let folder = place.folder(identifier, &safe_name(database))?;
-    let mut last = None;
-    for attempt in 0..NAME_ATTEMPTS {
-        let name = archive_name(database, started, id, attempt);
-        match Partial::create(&folder, &name) {
-            Err(failure) if failure.class == Class::DuplicateFile => last = Some(failure),
-            other => return other,
+    place.in_folder(identifier, &safe_name(database), |folder| {
+        let mut last = None;
+        for attempt in 0..NAME_ATTEMPTS {
+            let name = archive_name(database, started, id, attempt);
+            match Partial::create(folder, &name) {
+                Err(failure) if failure.class == Class::DuplicateFile => last = Some(failure),
+                other => return other.map(Partial::with_folder),
+            }
         }
-    }
-    Err(last.unwrap_or_else(|| Failure::new(Class::Internal, "no name was tried")))
+        Err(last.unwrap_or_else(|| Failure::new(Class::Internal, "no name was tried")))
+    })
 }
 
 fn start(
@@ -161,7 +163,8 @@ fn work_dir(work: &Work<'_>, partial: &Partial) -> Result<Option<WorkDir>> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Failure::new(Class::Internal, "the archive has no folder"));
     };
-    WorkDir::create(folder, &name.to_string_lossy()).map(Some)
+    let made = WorkDir::create(folder, &name.to_string_lossy())?;
+    Ok(Some(made.with_folder()))
 }
 
 fn spawn(work: &Work<'_>, locked: &Locked, target: Option<&Path>) -> Result<Child> {

@@ -38,7 +38,7 @@ pub async fn take(work: &Work<'_>, directory: File) -> Result<Ready> {
     let (Some(folder), Some(file)) = (folder, file) else {
         return Err(Failure::new(Class::Internal, "the archive has no folder"));
     };
-    let scratch = WorkDir::create(folder, &file.to_string_lossy())?;
+    let scratch = WorkDir::create(folder, &file.to_string_lossy())?.with_folder();
     let dump = scratch.path().join("dump");
     work.show(Phase::Copying);
     let others = copied(work, directory, &dump).await?;

@@ -54,17 +54,28 @@ pub fn reader(path: &Path, member: &Payload) -> Result<Box<dyn Read + Send>> {
     decoder(codec, range).map_err(|e| Failure::io("read the archive", &e))
 }
 
+/// Numbers in the names of the private directories that one restore can have.
+pub const DUMP: u32 = 0;
+pub const LISTS: u32 = 1;
+
+/// A private directory beside the archives, gone with the restore.
+pub fn work_dir(work: &Work<'_>, number: u32) -> Result<WorkDir> {
+    let settings = work.context.settings;
+    let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
+    let target = &work.restore.target;
+    let name = archive_name(target, chrono::Utc::now(), work.id, number);
+    let made = place.in_folder(settings.system_identifier, &safe_name(target), |folder| {
+        WorkDir::create(folder, &name)
+    });
+    made.map(WorkDir::with_folder)
+}
+
 /// Unpacks the payload into a private directory beside the archives.
 pub async fn unpack(work: &mut Work<'_>) -> Result<Unpacked> {
     work.phase(Phase::Extracting).await;
-    let settings = work.context.settings;
-    let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
-    let safe = safe_name(&work.restore.target);
-    let folder = place.folder(settings.system_identifier, &safe)?;
-    let name = archive_name(&work.restore.target, chrono::Utc::now(), work.id, 0);
-    let directory = WorkDir::create(&folder, &name)?;
+    let directory = work_dir(work, DUMP)?;
     let (source, members) = (work.archive.path().to_owned(), work.archive.payload()?);
-    let (into, reserve) = (directory.path().to_owned(), settings.min_free_space);
+    let (into, reserve) = (directory.path().to_owned(), work.context.settings.min_free_space);
     let writing =
         threads::spawn("pg_backup unpack", move || write(&source, &members, &into, reserve))?;
     let path = joined(work.context.control, writing).await?;

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::extract::{reader, stream};
+use super::extract::{LISTS, reader, stream, work_dir};
 use super::load::{alone, fed, loader, phase_of, point};
 use super::{Work, into_schema};
 use crate::catalog::part::{
@@ -19,11 +19,9 @@ use crate::catalog::part::{
 use crate::catalog::qualified;
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;
-use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Failure, Result};
-use crate::host::dir::BackupDir;
 use crate::host::partial::WorkDir;
 use crate::host::server::Server;
 use crate::job::tools::{output, tool};
@@ -108,12 +106,7 @@ struct Lists(WorkDir);
 
 impl Lists {
     fn new(work: &Work<'_>) -> Result<Lists> {
-        let settings = work.context.settings;
-        let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
-        let target = &work.restore.target;
-        let folder = place.folder(settings.system_identifier, &safe_name(target))?;
-        let name = archive_name(target, chrono::Utc::now(), work.id, 1);
-        Ok(Lists(WorkDir::create(&folder, &name)?))
+        work_dir(work, LISTS).map(Lists)
     }
 
     fn write(&self, name: &str, list: &str) -> Result<PathBuf> {

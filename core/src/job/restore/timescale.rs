@@ -12,7 +12,8 @@ mod ready;
 
 use std::path::{Path, PathBuf};
 
-use super::{Work, extract, load};
+use super::extract::{self, LISTS, work_dir};
+use super::{Work, load};
 use crate::catalog::timescale::{
     COUNT_AS_SEEN, COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION,
     create_extension, create_schema, post_restore, pre_restore,
@@ -20,7 +21,6 @@ use crate::catalog::timescale::{
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;
 use crate::decide::manifest::Extension;
-use crate::decide::naming::{archive_name, safe_name};
 use crate::decide::progress::Phase;
 use crate::decide::restore::plan::{pg_restore_catalog, pg_restore_contents};
 use crate::decide::restore::timescale::{ListPaths, Lists, lists, recorded, version_in};
@@ -28,7 +28,6 @@ use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Payload;
 use crate::host::child::{Stdout, Tool};
-use crate::host::dir::BackupDir;
 use crate::host::partial::WorkDir;
 use crate::host::server::Server;
 use crate::job::context::Context;
@@ -189,13 +188,7 @@ impl Timescale {
 
 impl ListFiles {
     fn write(work: &Work<'_>, lists: &Lists) -> Result<ListFiles> {
-        let settings = work.context.settings;
-        let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
-        let safe = safe_name(&work.restore.target);
-        let folder = place.folder(settings.system_identifier, &safe)?;
-        // The first name may be that of the unpacked dump.
-        let name = archive_name(&work.restore.target, chrono::Utc::now(), work.id, 1);
-        let directory = WorkDir::create(&folder, &name)?;
+        let directory = work_dir(work, LISTS)?;
         let write = |name: &str, text: &str| {
             let path = directory.path().join(name);
             let written = std::fs::write(&path, text);
