@@ -4,9 +4,9 @@
 use std::ffi::CStr;
 
 use pg_backup_core::catalog::history::NewRun;
+use pg_backup_core::catalog::restore_steps::steps;
 use pg_backup_core::decide::manifest::Manifest;
 use pg_backup_core::decide::request::{KeptEnd, Request, Restore, Rollback, Task};
-use pg_backup_core::decide::restore::steps::steps;
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;

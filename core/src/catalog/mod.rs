@@ -3,8 +3,10 @@
 
 pub mod audit;
 pub mod carry;
+pub mod database;
 pub mod events;
 pub mod facts;
+pub mod gather;
 pub mod globals;
 pub mod history;
 pub mod history_end;
@@ -18,6 +20,8 @@ pub mod part;
 pub mod properties;
 pub mod recovery;
 pub mod restore;
+pub mod restore_part_steps;
+pub mod restore_steps;
 pub mod retention;
 pub mod scan;
 pub mod schedules;
@@ -27,39 +31,9 @@ pub mod swap;
 pub mod timescale;
 pub mod watch;
 
-/// An identifier, quoted whatever it holds.
-pub fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A qualified identifier.
-pub fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", ident(schema), ident(name))
-}
-
-/// A text as a literal, whatever `standard_conforming_strings` says.
-pub fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
+pub use crate::decide::quote::{ident, literal, qualified};
 
 /// All of the statements, or none of them.
 pub fn transaction(statements: &[String]) -> String {
     format!("BEGIN;\n{};\nCOMMIT", statements.join(";\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_are_quoted_whatever_they_hold() {
-        assert_eq!(ident("a"), "\"a\"");
-        assert_eq!(ident("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
-        assert_eq!(qualified("S", "t.u"), "\"S\".\"t.u\"");
-    }
 }

@@ -23,6 +23,7 @@ pub mod naming;
 pub mod pattern;
 pub mod pieces;
 pub mod progress;
+pub mod quote;
 pub mod ranges;
 pub mod redact;
 pub mod request;

@@ -1,12 +1,8 @@
-//! Restoring: which tool runs with which arguments, and which statements make the new database
-//! what the old one was.
+//! Restoring: which tool runs with which arguments, what of an archive is wanted, and what a
+//! database that is found has become.
 
-pub mod database;
 pub mod globals;
-pub mod into_schema;
 pub mod part;
-pub mod part_steps;
 pub mod plan;
 pub mod standing;
-pub mod steps;
 pub mod timescale;

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::catalog::ident;
+use crate::decide::quote::ident;
 
 /// One part of a dump, in the order in which they are restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +104,21 @@ fn conninfo(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// `DROP DATABASE`, whoever is connected.
-pub fn drop_database(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))
+/// Arguments of pg_dump for one section of the gathered schema.
+pub fn pg_dump(schema: &str, section: Section, trusted: bool) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec![
+        "--no-password".into(),
+        "--format=plain".into(),
+        "--strict-names".into(),
+        "--no-publications".into(),
+        "--no-subscriptions".into(),
+        format!("--schema={}", ident(schema)).into(),
+        format!("--section={}", section.as_str()).into(),
+    ];
+    if section == Section::Data && !trusted {
+        args.push("--use-set-session-authorization".into());
+    }
+    args
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@
 use super::part::{Relation, chosen};
 use super::pour::pour;
 use super::{DROP_TIME, Work, leftover};
+use crate::catalog::gather::{Moved, gather};
 use crate::catalog::into_schema::{
     OTHER_PARENTS, analyze_tables, no_inherit, types_by_name, used_types,
 };
 use crate::catalog::qualified;
 use crate::decide::progress::Phase;
 use crate::decide::request::IntoSchema;
-use crate::decide::restore::into_schema::{Moved, gather};
 use crate::decide::restore::part::some;
 use crate::error::{Class, Failure, Result};
 use crate::fault;

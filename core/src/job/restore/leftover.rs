@@ -3,11 +3,11 @@
 
 use super::DROP_TIME;
 use super::swap::session_elsewhere;
+use crate::catalog::database::drop_database;
 use crate::catalog::history::History;
 use crate::catalog::swap::{
     DATABASE_NOW, IS_TEMPLATE, SUBSCRIPTIONS_OF, allow_connections, drop_subscription, no_template,
 };
-use crate::decide::restore::plan;
 use crate::decide::restore::standing::{Now, Standing, Target, standing};
 use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
@@ -95,7 +95,7 @@ pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Resu
             inside.batch(control, &drop_subscription(row.get(0))).await?;
         }
     }
-    server.batch(control, &plan::drop_database(name)).await
+    server.batch(control, &drop_database(name)).await
 }
 
 /// Whether a database is whole and has its name, whatever the last statement has said. `elsewhere`

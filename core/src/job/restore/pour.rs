@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use super::Work;
 use super::into_schema::{session_in, session_name};
+use crate::catalog::gather::{AFTER_SECTION, BEGIN, end};
 use crate::catalog::into_schema::{SCHEMA_EXISTS, SESSIONS};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::request::IntoSchema;
-use crate::decide::restore::into_schema::{AFTER_SECTION, BEGIN, end, pg_dump};
-use crate::decide::restore::plan::{Section, psql};
+use crate::decide::restore::plan::{Section, pg_dump, psql};
 use crate::error::{Failure, Result};
 use crate::fault;
 use crate::host::child::{Child, Stdin, Stdout, Tool};

@@ -2,9 +2,9 @@
 //! `--create` sets none of them, and with it no other name.
 
 use super::Work;
+use crate::catalog::database::{labels, open, properties};
 use crate::catalog::properties::{PRIVILEGES, Privilege, grant, revoke_all};
 use crate::catalog::transaction;
-use crate::decide::restore::database::{labels, open, properties};
 use crate::error::Result;
 
 /// Makes the database what the manifest says, in one transaction; and opens it to clients, unless

@@ -9,12 +9,12 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
 use super::{Work, timescale};
+use crate::catalog::database::open;
 use crate::catalog::swap::{
     END_SESSIONS, HOLDERS, PARTIES, TAKEN_NAMES, lock_timeout, rename_both,
 };
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
-use crate::decide::restore::database::open;
 use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::control::Control;

@@ -5,12 +5,10 @@
 //! early, for whatever reason, leaves nothing. Rows are written with the rights of their owners.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 
-use crate::catalog::restore::count;
-use crate::catalog::{ident, literal, qualified};
+use super::restore::count;
+use super::{ident, literal, qualified};
 use crate::decide::manifest::TableCount;
-use crate::decide::restore::plan::Section;
 use crate::error::{Class, Failure, Result};
 
 /// A table or sequence to move.
@@ -51,23 +49,6 @@ fn two_of_one_name(other: &str, one: &Moved) -> Failure {
     Failure::new(Class::InvalidArgument, message)
         .detail(format!("They are in the schemas \"{other}\" and \"{}\".", one.schema))
         .hint("Choose one of them by its schema, and the other one in a second call.")
-}
-
-/// Arguments of pg_dump for one section of the gathered schema.
-pub fn pg_dump(schema: &str, section: Section, trusted: bool) -> Vec<OsString> {
-    let mut args: Vec<OsString> = vec![
-        "--no-password".into(),
-        "--format=plain".into(),
-        "--strict-names".into(),
-        "--no-publications".into(),
-        "--no-subscriptions".into(),
-        format!("--schema={}", ident(schema)).into(),
-        format!("--section={}", section.as_str()).into(),
-    ];
-    if section == Section::Data && !trusted {
-        args.push("--use-set-session-authorization".into());
-    }
-    args
 }
 
 /// What stands before the sections.

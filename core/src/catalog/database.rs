@@ -1,7 +1,7 @@
 //! The new database: `CREATE DATABASE` with everything that cannot be changed later, and the
 //! statements for the rest (owner, comment, limits, settings), from the manifest.
 
-use crate::catalog::{ident, literal};
+use super::{ident, literal};
 use crate::decide::manifest::{Database, Setting};
 
 /// `CREATE DATABASE`, with a connection limit of 0 until all is done: superusers may connect,
@@ -41,6 +41,11 @@ fn text(database: &Database) -> String {
             literal(lc_ctype)
         ),
     }
+}
+
+/// `DROP DATABASE`, whoever is connected.
+pub fn drop_database(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))
 }
 
 /// Everything else, once the content is there; to be run in order. What the database has is what

@@ -4,16 +4,15 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::carry::CARRIED;
 use super::database::{create, labels, open, properties};
-use super::part_steps;
-use super::plan::{Load, Section, pg_restore, psql};
-use super::timescale::{ListPaths, keeps_jobs, parts, recorded};
-use crate::catalog::carry::CARRIED;
-use crate::catalog::ident;
-use crate::catalog::timescale::{create_extension, post_restore, pre_restore};
+use super::timescale::{create_extension, post_restore, pre_restore};
+use super::{ident, literal, restore_part_steps as part_steps};
 use crate::decide::archive_spec::{DIRECTORY, payload_member};
 use crate::decide::manifest::{Extension, Manifest};
 use crate::decide::request::{Restore, Safety};
+use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
+use crate::decide::restore::timescale::{ListPaths, keeps_jobs, parts, recorded};
 
 /// One step: what it does, and the command that does it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +36,8 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
         vec![step("check", check(restore)), step("run the hooks", hook("before_restore"))];
     steps.splice(1..1, part_steps::globals(restore, archive));
     if let Some(backup) = &restore.safety_backup {
-        let name = backup.database.replace('\'', "''");
-        let command = format!("SELECT backup_create(database => '{name}')");
+        let name = literal(&backup.database);
+        let command = format!("SELECT backup_create(database => {name})");
         steps.push(step("make a backup of what is replaced", command));
     }
     let sql = create(&restore.target, 0, database).replace(" OID = 0", "");
@@ -81,8 +80,8 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
 }
 
 fn check(restore: &Restore) -> String {
-    let replace = restore.replace.as_ref();
-    let replace = replace.map(|live| format!(", replace => '{}'", live.replace('\'', "''")));
+    let replace = restore.replace.as_deref();
+    let replace = replace.map(|live| format!(", replace => {}", literal(live)));
     let (backup, replace) = (restore.backup, replace.unwrap_or_default());
     format!("SELECT * FROM backup_restore_check({backup}{replace})")
 }

@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 
-use super::into_schema::pg_dump;
-use super::part::is_part;
-use super::plan::{Section, drop_database, psql};
-use super::steps::{Step, line, step};
-use crate::catalog::ident;
-use crate::decide::manifest::Manifest;
+use super::database::drop_database;
+use super::ident;
+use super::restore::count;
+use super::restore_steps::{Step, line, step};
+use crate::decide::manifest::{Manifest, TableCount};
 use crate::decide::request::{IntoSchema, Restore};
+use crate::decide::restore::part::is_part;
+use crate::decide::restore::plan::{Section, pg_dump, psql};
 
 /// Missing roles and tablespaces.
 pub fn globals(restore: &Restore, archive: &str) -> Vec<Step> {
@@ -93,9 +94,8 @@ pub fn counts(manifest: &Manifest, restore: &Restore) -> Vec<Step> {
         let command = "SELECT pg_catalog.count(*) FROM ONLY …".to_owned();
         return vec![step("expect the recorded rows in each chosen table", command)];
     }
-    let count = |table: &crate::decide::manifest::TableCount| {
-        let sql = crate::catalog::restore::count(&table.schema, &table.name);
-        step(&format!("expect {} rows", table.rows), sql)
+    let expect = |table: &TableCount| {
+        step(&format!("expect {} rows", table.rows), count(&table.schema, &table.name))
     };
-    manifest.tables.iter().map(count).collect()
+    manifest.tables.iter().map(expect).collect()
 }
