@@ -25,6 +25,7 @@ pub mod readme;
 mod replace;
 mod schedule;
 mod server;
+mod shape;
 mod shop;
 mod standby;
 mod template;
@@ -46,6 +47,7 @@ pub use process::{
 };
 pub use replace::{NEW, OLD, crash_at};
 pub use schedule::{ScheduleRun, seconds_until};
+pub use shape::Shape;
 pub use shop::into_schema;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};

@@ -13,6 +13,8 @@ Usage:
                       [--destdir DIR] [--no-build]
       Build pg_backup and install it into the PostgreSQL that PATH belongs to.
       --destdir puts everything under DIR; --no-build takes the library built before.
+  cargo xtask release [--pg-config PATH]
+      Freeze the version of the workspace: its scripts go into sql/released, for ever.
   cargo xtask tree DIR [--pg-config PATH]
       Make a private copy of that PostgreSQL in DIR, to install into without touching
       the system. Prints the path of its pg_config.
@@ -23,6 +25,7 @@ Usage:
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     Install(Install),
+    Release(Install),
     Tree { dir: PathBuf, pg_config: PathBuf },
     Help,
 }
@@ -42,14 +45,16 @@ pub struct Install {
 pub fn parse(words: impl Iterator<Item = String>) -> Result<Command> {
     let mut words = Words { rest: words.collect::<Vec<_>>().into_iter() };
     match words.rest.next().as_deref() {
-        Some("install") => parse_install(words),
+        Some("install") => Ok(Command::Install(parse_install(words)?)),
+        // Of the library as users get it: without the objects of the tests.
+        Some("release") => Ok(Command::Release(parse_install(words)?)),
         Some("tree") => parse_tree(words),
         None | Some("help" | "-h" | "--help") => Ok(Command::Help),
         Some(other) => Err(format!("unknown command \"{other}\"\n\n{USAGE}").into()),
     }
 }
 
-fn parse_install(mut words: Words) -> Result<Command> {
+fn parse_install(mut words: Words) -> Result<Install> {
     let mut pg_config = None;
     let (mut profile, mut features, mut destdir, mut build) = ("dev".to_owned(), None, None, true);
     while let Some((word, inline)) = words.next_split() {
@@ -64,7 +69,7 @@ fn parse_install(mut words: Words) -> Result<Command> {
         }
     }
     let pg_config = pg_config.map_or_else(default_pg_config, Ok)?;
-    Ok(Command::Install(Install { pg_config, profile, features, destdir, build }))
+    Ok(Install { pg_config, profile, features, destdir, build })
 }
 
 fn parse_tree(mut words: Words) -> Result<Command> {

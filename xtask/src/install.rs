@@ -1,21 +1,21 @@
 //! `xtask install`: library, control file and scripts into the directories of one PostgreSQL.
 //!
 //! In: the options and the workspace. Out: pg_backup.so, pg_backup.control,
-//! pg_backup--VERSION.sql and the upgrade scripts, readable by everybody.
+//! pg_backup--VERSION.sql, those of released versions and the upgrade scripts, readable by everybody.
 //! Must hold: a running server that has mapped the old library keeps the old inode; a file whose
 //! content is the same is left alone, so that what depends on it need not be made again.
 
 use crate::Result;
 use crate::args::Install;
 use crate::pg_config::PgConfig;
-use crate::{cargo, schema};
+use crate::{cargo, release, schema};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The version of the workspace, which is the version of the extension.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// A library is executable by habit (dpkg, PGXS); neither file may depend on the umask.
 const LIBRARY_MODE: u32 = 0o755;
 const TEXT_MODE: u32 = 0o644;
@@ -39,16 +39,18 @@ pub fn run(options: &Install) -> Result<()> {
     }
     put(&lib_dir.join("pg_backup.so"), &fs::read(&library)?, LIBRARY_MODE)?;
     put(&extension_dir.join("pg_backup.control"), control.as_bytes(), TEXT_MODE)?;
-    let name = format!("pg_backup--{VERSION}.sql");
-    put(&extension_dir.join(name), script.as_bytes(), TEXT_MODE)?;
-    for upgrade in upgrade_scripts(&cargo::root().join("sql"))? {
-        let name = upgrade.file_name().ok_or("an upgrade script without a name")?;
-        put(&extension_dir.join(name), &fs::read(&upgrade)?, TEXT_MODE)?;
+    let current = format!("pg_backup--{VERSION}.sql");
+    put(&extension_dir.join(&current), script.as_bytes(), TEXT_MODE)?;
+    for (name, text) in release::scripts(cargo::root(), VERSION)? {
+        if name != current {
+            put(&extension_dir.join(name), text.as_bytes(), TEXT_MODE)?;
+        }
     }
     Ok(())
 }
 
-fn control_file(root: &Path) -> Result<String> {
+/// The control file, version marks replaced.
+pub fn control_file(root: &Path) -> Result<String> {
     let text = fs::read_to_string(root.join("pg_backup.control"))
         .map_err(|error| format!("could not read pg_backup.control: {error}"))?;
     Ok(text.replace("@CARGO_VERSION@", VERSION))
@@ -60,30 +62,6 @@ fn under(destdir: Option<&Path>, dir: &Path) -> PathBuf {
         Some(destdir) => destdir.join(dir.strip_prefix("/").unwrap_or(dir)),
         None => dir.to_owned(),
     }
-}
-
-/// `sql/pg_backup--a--b.sql`, sorted. Other files there are parts of the install script.
-fn upgrade_scripts(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut scripts = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.file_name().and_then(|name| name.to_str()).is_some_and(is_upgrade) {
-            scripts.push(path);
-        }
-    }
-    scripts.sort();
-    Ok(scripts)
-}
-
-fn is_upgrade(name: &str) -> bool {
-    name.strip_prefix("pg_backup--")
-        .and_then(|rest| rest.strip_suffix(".sql"))
-        .is_some_and(|versions| versions.split("--").count() == 2)
 }
 
 /// Writes a file beside its place and renames it into place, unless it is there already.
@@ -132,14 +110,6 @@ fn refused(path: &Path, error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_scripts_from_one_version_to_another_are_upgrades() {
-        assert!(is_upgrade("pg_backup--0.1.0--0.2.0.sql"));
-        assert!(!is_upgrade("pg_backup--0.1.0.sql"));
-        assert!(!is_upgrade("tables.sql"));
-        assert!(!is_upgrade("pg_backup--0.1.0--0.2.0.sql.orig"));
-    }
 
     #[test]
     fn destdir_goes_in_front_of_the_whole_path() {

@@ -9,6 +9,7 @@ mod args;
 mod cargo;
 mod install;
 mod pg_config;
+mod release;
 mod schema;
 mod tree;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Install(options) => install::run(&options),
+        Command::Release(options) => release::run(&options, install::VERSION),
         Command::Tree { dir, pg_config } => tree::run(&dir, &pg_config),
         Command::Help => {
             print!("{}", args::USAGE);
