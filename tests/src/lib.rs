@@ -7,6 +7,7 @@
 //! Must hold: a test that ends, also by a panic or a kill, leaves no process, mount or file.
 //! A cluster belongs to the thread that started it: the kernel ends the server with that thread.
 
+mod ability;
 mod check;
 mod client;
 mod cluster;
@@ -33,6 +34,7 @@ mod timescale;
 mod tmpfs;
 mod tree;
 
+pub use ability::{major, needs_extension, needs_icu, needs_major, skipped};
 pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};

@@ -35,23 +35,26 @@ pub struct Tree {
 /// The tree of `make test-install`. Panics where there is none.
 pub fn tree() -> &'static Tree {
     static TREE: LazyLock<Tree> = LazyLock::new(|| {
-        let lib = only_dir(&base().join("pg/lib/postgresql"));
-        let share = only_dir(&base().join("pg/share/postgresql"));
+        let told = told_by(&base().join("pg/pg_config"));
+        let place = |name: &str| {
+            let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+            PathBuf::from(value.unwrap_or_else(|| panic!("pg_config tells no {name}")))
+        };
         Tree {
-            bindir: lib.join("bin"),
-            libdir: lib.join("lib"),
-            extension_dir: share.join("extension"),
+            bindir: place("BINDIR"),
+            libdir: place("PKGLIBDIR"),
+            extension_dir: place("SHAREDIR").join("extension"),
         }
     });
     &TREE
 }
 
-/// `…/postgresql/15`: the one major version in the tree.
-fn only_dir(parent: &Path) -> PathBuf {
-    let entry = fs::read_dir(parent).ok().and_then(|mut entries| entries.next()?.ok());
-    entry.map(|entry| entry.path()).unwrap_or_else(|| {
-        panic!("{} does not exist: run `make test-install` first", parent.display())
-    })
+/// All that a pg_config says, a line each.
+fn told_by(pg_config: &Path) -> String {
+    let output = std::process::Command::new(pg_config).output().unwrap_or_else(|error| {
+        panic!("{}: {error}: run `make test-install` first", pg_config.display())
+    });
+    String::from_utf8(output.stdout).expect("its paths are UTF-8")
 }
 
 /// A program of the server under test, for example `bin("pg_restore")`.

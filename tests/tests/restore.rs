@@ -7,7 +7,8 @@ use pg_backup_tests::{Cluster, assert_same_text};
 fn properties(cluster: &Cluster, database: &str) -> String {
     let sql = format!(
         "SELECT concat_ws(' | ', d.datdba::regrole, d.datacl, d.datconnlimit, d.datistemplate, \
-                d.encoding, d.datcollate, d.datctype, d.datlocprovider, d.daticulocale, \
+                d.encoding, d.datcollate, d.datctype, d.datlocprovider, \
+                coalesce(to_jsonb(d) ->> 'daticulocale', to_jsonb(d) ->> 'datlocale'), \
                 shobj_description(d.oid, 'pg_database'), \
                 (SELECT string_agg(s.setrole::regrole || ' ' || s.setconfig::text, ';' \
                                    ORDER BY s.setrole) \

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const LIBRARY: &str = "libpg_backup.so";
+/// The default feature of the extension is `pg15`.
+const DEFAULT_MAJOR: u32 = 15;
 
 /// The root of the workspace.
 pub fn root() -> &'static Path {
@@ -30,10 +32,14 @@ fn build(options: &Install, target: &PgConfig) -> Result<PathBuf> {
     command.args(["--profile", &options.profile]);
     command.arg("--message-format=json-render-diagnostics");
     let mut features: Vec<String> = options.features.iter().cloned().collect();
-    if let Some(major) = foreign_major(target)? {
-        // pgrx binds to one major version: its headers and the feature must agree.
-        command.env("PGRX_PG_CONFIG_PATH", &target.path).arg("--no-default-features");
+    let major = target.major()?;
+    if major != DEFAULT_MAJOR {
+        command.arg("--no-default-features");
         features.push(format!("pg{major}"));
+    }
+    if configured_major()? != Some(major) {
+        // pgrx binds to one major version: its headers and the feature must agree.
+        command.env("PGRX_PG_CONFIG_PATH", &target.path);
     }
     if !features.is_empty() {
         command.args(["--features", &features.join(",")]);
@@ -49,13 +55,15 @@ fn build(options: &Install, target: &PgConfig) -> Result<PathBuf> {
         .ok_or_else(|| format!("cargo built no {LIBRARY}").into())
 }
 
-/// The target's major version where it is not the one that the workspace is set up for. Within
-/// one major version pgrx stays with the same headers: another pg_config path rebuilds everything.
-fn foreign_major(target: &PgConfig) -> Result<Option<u32>> {
-    let major = target.major()?;
+/// The major version whose headers are set. Within one major version pgrx stays with the same
+/// headers: another pg_config path rebuilds everything.
+fn configured_major() -> Result<Option<u32>> {
     match std::env::var_os("PGRX_PG_CONFIG_PATH") {
-        Some(path) if PgConfig::read(Path::new(&path))?.major()? == major => Ok(None),
-        _ => Ok(Some(major)),
+        // The default path where there is no PostgreSQL 15: the target's own headers are taken.
+        Some(path) if Path::new(&path).exists() => {
+            PgConfig::read(Path::new(&path))?.major().map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

@@ -30,6 +30,7 @@ pub fn run(dir: &Path, pg_config: &Path) -> Result<()> {
         make(&dir, &layout, &original, &stamp)?;
     }
     let pg_config = layout.place(&dir, &original.bindir)?.join("pg_config");
+    link_pg_config(&dir, &pg_config)?;
     let copy = PgConfig::read(&pg_config)?;
     if !copy.pkglibdir.starts_with(&dir) || !copy.sharedir.starts_with(&dir) {
         return Err(format!("{} cannot be relocated", original.version).into());
@@ -58,6 +59,15 @@ impl Layout {
     fn place(&self, dir: &Path, original: &Path) -> Result<PathBuf> {
         Ok(dir.join(original.strip_prefix(&self.prefix)?))
     }
+}
+
+/// Whatever the layout, `DIR/pg_config` tells it.
+fn link_pg_config(dir: &Path, pg_config: &Path) -> Result<()> {
+    let link = dir.join("pg_config");
+    if fs::symlink_metadata(&link).is_ok() {
+        return Ok(());
+    }
+    Ok(symlink(pg_config.strip_prefix(dir)?, link)?)
 }
 
 /// Changes when the original is upgraded.

@@ -12,16 +12,31 @@ pub fn create(target: &str, oid: u32, database: &Database) -> String {
         ident(target),
         text(database)
     );
-    if database.locale_provider == "icu" {
-        sql.push_str(" LOCALE_PROVIDER = icu");
-        if let Some(locale) = &database.icu_locale {
-            sql.push_str(&format!(" ICU_LOCALE = {}", literal(locale)));
-        }
-    }
+    sql.push_str(&provider(database));
     if !database.tablespace.is_empty() {
         sql.push_str(&format!(" TABLESPACE = {}", ident(&database.tablespace)));
     }
     sql
+}
+
+/// Who compares texts, and how. The provider of `template0` may be another one, so it is always
+/// said where it is known.
+fn provider(database: &Database) -> String {
+    let option = |name: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!(" {name} = {}", literal(value))).unwrap_or_default()
+    };
+    match database.locale_provider.as_str() {
+        "icu" => format!(
+            " LOCALE_PROVIDER = icu{}{}",
+            option("ICU_LOCALE", &database.icu_locale),
+            option("ICU_RULES", &database.icu_rules)
+        ),
+        "builtin" => {
+            format!(" LOCALE_PROVIDER = builtin{}", option("BUILTIN_LOCALE", &database.icu_locale))
+        }
+        "libc" if !database.lc_collate.is_empty() => " LOCALE_PROVIDER = libc".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Encoding and locale. Somebody else's dump tells no locale: that of `template0` fits what most
@@ -165,14 +180,20 @@ mod tests {
         assert_eq!(
             sql,
             "CREATE DATABASE \"a\"\"b\" WITH TEMPLATE = template0 OID = 77777 CONNECTION LIMIT = 0 \
-             ENCODING = 'UTF8' LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C.UTF-8' TABLESPACE = \"pg_default\""
+             ENCODING = 'UTF8' LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C.UTF-8' LOCALE_PROVIDER = libc \
+             TABLESPACE = \"pg_default\""
         );
         let icu = Database {
             locale_provider: "icu".to_owned(),
             icu_locale: Some("de-AT".to_owned()),
             ..database()
         };
-        assert!(create("x", 1, &icu).contains(" LOCALE_PROVIDER = icu ICU_LOCALE = 'de-AT'"));
+        assert!(create("x", 1, &icu).contains(" LOCALE_PROVIDER = icu ICU_LOCALE = 'de-AT' TAB"));
+        let ruled = Database { icu_rules: Some("&a < b".to_owned()), ..icu.clone() };
+        assert!(create("x", 1, &ruled).contains(" ICU_LOCALE = 'de-AT' ICU_RULES = '&a < b' TAB"));
+        let builtin = Database { locale_provider: "builtin".to_owned(), ..icu };
+        let wanted = " LOCALE_PROVIDER = builtin BUILTIN_LOCALE = 'de-AT' TABLESPACE";
+        assert!(create("x", 1, &builtin).contains(wanted));
     }
 
     #[test]

@@ -13,6 +13,7 @@ SELECT pg_catalog.jsonb_build_object(
     'lc_collate', d.datcollate, 'lc_ctype', d.datctype,
     'icu_locale', coalesce(pg_catalog.to_jsonb(d) ->> 'daticulocale',
                            pg_catalog.to_jsonb(d) ->> 'datlocale'),
+    'icu_rules', pg_catalog.to_jsonb(d) ->> 'daticurules',
     'collation_version', pg_catalog.to_jsonb(d) ->> 'datcollversion',
     'tablespace', t.spcname, 'connection_limit', d.datconnlimit,
     'allow_connections', d.datallowconn, 'is_template', d.datistemplate,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::restore::count;
 use super::{ident, literal, qualified};
+use crate::decide::major::fire_event_triggers;
 use crate::decide::manifest::TableCount;
 use crate::error::{Class, Failure, Result};
 
@@ -51,8 +52,15 @@ fn two_of_one_name(other: &str, one: &Moved) -> Failure {
         .hint("Choose one of them by its schema, and the other one in a second call.")
 }
 
-/// What stands before the sections.
-pub const BEGIN: &str = "BEGIN;\n";
+/// What stands before the sections. In a live database, its event triggers fire.
+pub fn begin(major: u32) -> String {
+    format!(
+        "{}BEGIN;
+",
+        fire_event_triggers(major)
+    )
+}
+
 /// What stands behind each.
 pub const AFTER_SECTION: &str = "\nRESET SESSION AUTHORIZATION;\n";
 

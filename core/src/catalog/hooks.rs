@@ -2,6 +2,7 @@
 
 use super::history::{History, history_failure};
 use super::{ident, qualified};
+use crate::decide::major::fire_event_triggers;
 use crate::error::Result;
 
 /// Hooks of one event: `backup_hook()` takes no more, so that none is silently left out.
@@ -63,10 +64,10 @@ pub fn with_roles(table: &str) -> String {
 /// extension. Nobody but a superuser may call them.
 pub const RUNNERS: &str = "
 CREATE FUNCTION pg_temp.backup_run_as(oid, text, text) RETURNS void
-LANGUAGE c VOLATILE STRICT AS '$libdir/pg_backup', 'backup_run_as_wrapper'
+LANGUAGE c VOLATILE STRICT AS 'pg_backup', 'backup_run_as_wrapper'
 SET search_path = pg_catalog, pg_temp;
 CREATE FUNCTION pg_temp.backup_assert_as(oid, text, text) RETURNS boolean
-LANGUAGE c VOLATILE STRICT AS '$libdir/pg_backup', 'backup_assert_as_wrapper'
+LANGUAGE c VOLATILE STRICT AS 'pg_backup', 'backup_assert_as_wrapper'
 SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION pg_temp.backup_run_as(oid, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pg_temp.backup_assert_as(oid, text, text) FROM PUBLIC";
@@ -85,9 +86,10 @@ pub fn run_hook(schema: &str) -> String {
     format!("SELECT {}.backup_run_hook($1, $2)", ident(schema))
 }
 
-/// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like.
-pub fn begin_within(milliseconds: i32) -> String {
-    format!("SET statement_timeout = {milliseconds}; BEGIN")
+/// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like. What they
+/// do fires event triggers as it does elsewhere.
+pub fn begin_within(milliseconds: i32, major: u32) -> String {
+    format!("{}SET statement_timeout = {milliseconds}; BEGIN", fire_event_triggers(major))
 }
 
 /// Ends the session `$1`.

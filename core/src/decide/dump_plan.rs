@@ -8,16 +8,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::format::{Format, Method};
+use super::major::session_options;
 use super::request::{Backup, Globals};
 use super::settings::Access;
-
-/// Server settings that a role or a database may have set against a dump, put back
-/// (facts measured with `ALTER ROLE … SET`). pg_dump writes strings as its session reads them.
-/// A client that dies is noticed within a second.
-const SESSION: &str = "-c statement_timeout=0 -c lock_timeout=0 \
-    -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 \
-    -c default_transaction_read_only=off -c track_activities=on \
-    -c standard_conforming_strings=on -c role=none -c client_connection_check_interval=1s";
 
 /// For a database that nobody uses yet: no statement waits for the disk by itself. The commit that
 /// opens the database does, and what is before it in the log is on disk then.
@@ -35,7 +28,7 @@ pub fn environment(
         ("PGUSER".into(), access.user.clone().into()),
         ("PGDATABASE".into(), database.into()),
         ("PGAPPNAME".into(), application.into()),
-        ("PGOPTIONS".into(), SESSION.into()),
+        ("PGOPTIONS".into(), session_options(access.major).into()),
         ("PGCONNECT_TIMEOUT".into(), "30".into()),
     ];
     if let Some(passfile) = &access.passfile {
@@ -53,14 +46,10 @@ pub fn restricted_environment(
 ) -> Vec<(OsString, OsString)> {
     let mut env = environment(access, database, application);
     for (_, options) in env.iter_mut().filter(|(name, _)| name == "PGOPTIONS") {
-        *options = format!("{SESSION} {UNSEEN} -c pg_backup.restricted=on").into();
+        let session = session_options(access.major);
+        *options = format!("{session} {UNSEEN} -c pg_backup.restricted=on").into();
     }
     env
-}
-
-/// The same settings for our own connections (`options` of the startup packet).
-pub fn session_options() -> &'static str {
-    SESSION
 }
 
 /// Level for pg_dump's own compression: it compresses only what it can and we cannot do better.
@@ -197,6 +186,7 @@ mod tests {
             port: 5432,
             user: "postgres".into(),
             passfile: None,
+            major: 17,
             connect_database: "postgres".into(),
         };
         let env = environment(&access, "a=b host=evil", "pg_backup dump 1");

@@ -99,7 +99,10 @@ pub struct Database {
     pub locale_provider: String,
     pub lc_collate: String,
     pub lc_ctype: String,
+    /// The locale of the provider ICU or builtin.
     pub icu_locale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icu_rules: Option<String>,
     pub collation_version: Option<String>,
     pub tablespace: String,
     pub connection_limit: i32,

@@ -18,6 +18,7 @@ pub mod format;
 pub mod frameworks;
 pub mod import;
 pub mod interval;
+pub mod major;
 pub mod manifest;
 pub mod naming;
 pub mod pattern;

@@ -12,6 +12,8 @@ pub struct Access {
     pub user: String,
     /// Password file in libpq's format; only its path is known here.
     pub passfile: Option<PathBuf>,
+    /// Major version of the server, for example 17.
+    pub major: u32,
     /// Database for what belongs to no database in particular.
     pub connect_database: String,
 }

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-use crate::decide::dump_plan::session_options;
+use crate::decide::major::session_options;
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
@@ -66,7 +66,7 @@ impl Server {
             .dbname(database)
             .application_name(application)
             .connect_timeout(CONNECT_TIME)
-            .options(session_options());
+            .options(session_options(access.major));
         if let Some(password) = passfile::password(access, database)? {
             config.password(password);
         }

@@ -164,7 +164,7 @@ async fn one(
     let limited = timed(context.control, limit, "pg_backup.hook_timeout");
     let access = &context.settings.access;
     let server = Server::connect(access, &limited, call.database, "pg_backup hook").await?;
-    server.batch(&limited, &begin_within(millis(limit))).await?;
+    server.batch(&limited, &begin_within(millis(limit), access.major)).await?;
     for (fact, value) in &call.facts.0 {
         let value = value.replace('\0', "");
         server.rows(&limited, SET_FACT, &[&format!("backup_run.{fact}"), &value]).await?;

@@ -33,7 +33,11 @@ pub async fn rows(
     manifest: &Manifest,
 ) -> Result<Vec<ReportRow>> {
     let database = &manifest.facts.database;
-    let provider = if database.locale_provider == "icu" { "i" } else { "c" };
+    let provider = match database.locale_provider.as_str() {
+        "icu" => "i",
+        "builtin" => "b",
+        _ => "c",
+    };
     let locale = database.icu_locale.as_deref().unwrap_or(&database.lc_collate);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
         [&database.tablespace, &provider, &locale];

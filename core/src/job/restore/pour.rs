@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Work;
 use super::into_schema::{session_in, session_name};
-use crate::catalog::gather::{AFTER_SECTION, BEGIN, end};
+use crate::catalog::gather::{AFTER_SECTION, begin, end};
 use crate::catalog::into_schema::{SCHEMA_EXISTS, SESSIONS};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::request::IntoSchema;
@@ -39,7 +39,8 @@ pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
     let script = client(work, "psql", psql(), &into.database);
     let script = Tool { stdin: Stdin::Pipe, stdout: Stdout::Null, ..script };
     let mut live = Child::spawn(&script, work.context.harden)?;
-    let begun = Box::new(BEGIN.as_bytes());
+    let major = work.context.settings.access.major;
+    let begun = Box::new(Cursor::new(begin(major)));
     let mut sink = copied(work.context, begun, live.take_stdin(), &Arc::default()).await?;
     for section in Section::ALL {
         sink = dumped(work, into, section, &mut live, sink).await?;
