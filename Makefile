@@ -81,3 +81,12 @@ lint: setup ## formatting and clippy, warnings are errors
 clean: ## remove what was built and the tests' private tree
 	cargo clean --quiet
 	@rm -rf "$$PG_BACKUP_TEST_DIR"/{,pg1[678]/}{pg,run,template-*,lock}
+
+# Packages.
+.PHONY: deb test-deb
+
+deb: setup ## a Debian package: make deb PG=17
+	@scripts/deb.sh "$(or $(PG),15)"
+
+test-deb: setup ## the Debian packages in clean roots of Debian 12 and 13 (as root)
+	@scripts/test-deb.sh

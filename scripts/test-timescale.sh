@@ -9,53 +9,32 @@
 set -Eeuo pipefail
 umask 022
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly debian=${PG_BACKUP_TEST_DIR:?}/trixie
-readonly pg_config=$PG_BACKUP_TEST_DIR/trixie-pg_config
-# How long to wait for another apt or dpkg, in seconds.
-readonly APT_LOCK_TIMEOUT=120
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Debian's own mirror among the machine's sources.
-mirror() {
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1
-}
-
-ensure_debootstrap() {
-    if command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ]; then return; fi
-    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
-        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" debootstrap >/dev/null
-}
+. "$root/scripts/debian-root.sh"
+readonly debian=${PG_BACKUP_TEST_DIR:?}/debian-timescale
+readonly pg_config=$debian-pg_config
 
 # Installs without a cluster of its own, without starting anything; of the headers only the files,
 # for their package wants a compiler.
+install_timescale() {
+    copy_root "$pristine" "$1" &&
+        # shellcheck disable=SC2016 # for the shell inside
+        in_root "$1" sh -ec '
+            apt="apt-get install --quiet=2 --yes --no-install-recommends"
+            $apt postgresql-common
+            sed -i "s/^#*create_main_cluster.*/create_main_cluster = false/" \
+                /etc/postgresql-common/createcluster.conf
+            $apt postgresql-17 postgresql-17-timescaledb
+            cd /tmp
+            apt-get download --quiet=2 postgresql-server-dev-17
+            dpkg -x postgresql-server-dev-17_*.deb /
+            apt-get clean'
+}
+
 ensure_root() {
-    [ ! -e "$debian/.complete" ] || return 0
-    ensure_debootstrap
+    [ ! -d "$debian" ] || return 0
     echo "test-timescale: making a root of Debian 13 with PostgreSQL 17 and TimescaleDB"
-    as_root rm -rf "$debian"
-    as_root /usr/sbin/debootstrap --variant=minbase trixie "$debian" "$(mirror)" >/dev/null
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$debian/usr/sbin/policy-rc.d" >/dev/null
-    as_root chmod 755 "$debian/usr/sbin/policy-rc.d"
-    as_root chroot "$debian" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 sh -ec '
-        apt-get update --quiet=2
-        apt="apt-get install --quiet=2 --yes --no-install-recommends"
-        $apt postgresql-common
-        sed -i "s/^#*create_main_cluster.*/create_main_cluster = false/" \
-            /etc/postgresql-common/createcluster.conf
-        $apt postgresql-17 postgresql-17-timescaledb
-        cd /tmp
-        apt-get download --quiet=2 postgresql-server-dev-17
-        dpkg -x postgresql-server-dev-17_*.deb /
-        apt-get clean
-        touch /.complete' >/dev/null 2>"$PG_BACKUP_TEST_DIR/trixie.log" || {
-        tail -n 20 "$PG_BACKUP_TEST_DIR/trixie.log" >&2
-        exit 1
-    }
+    pristine=$(pristine_root trixie postgresql-17)
+    make_root "$debian" install_timescale
 }
 
 # The root's pg_config with the paths as they are outside. What is built here runs there: its C
@@ -69,6 +48,7 @@ make_pg_config() {
 }
 
 main() {
+    need_chroot
     ensure_root
     make_pg_config
     cd "$root"

@@ -4,18 +4,11 @@
 # Out: exit code; the server's log where something is not as it should be.
 # Holds: the cluster and its server go with this script.
 set -Eeuo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../debian/inside.sh"
 
 readonly bin=/usr/lib/postgresql/17/bin
 readonly home=/var/lib/pg_backup-test-$$
-# A server that needs longer is stuck: tenths of a second.
-readonly PATIENCE=300
 server=
-
-# A command as the server's user inside the root.
-readonly enter=(chroot --userspec=postgres:postgres "$DEBIAN_ROOT"
-    env -i PATH=/usr/bin LC_ALL=C.UTF-8)
-
-inside() { "${enter[@]}" "$@"; }
 
 # ask DATABASE SQL: without notices.
 ask() {
@@ -35,23 +28,6 @@ finish() {
 }
 trap finish EXIT
 trap 'echo "real.sh: line $LINENO failed" >&2' ERR
-
-same() {
-    if [ "$1" = "$2" ]; then return; fi
-    printf 'real.sh: %s:\n  found  %s\n  wanted %s\n' "$3" "$1" "$2" >&2
-    exit 1
-}
-
-# poll WHAT COMMAND…: until it succeeds.
-poll() {
-    local what=$1 left=$PATIENCE
-    shift
-    until "$@" 2>/dev/null; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || { echo "real.sh: waited in vain for $what" >&2; exit 1; }
-        read -rt 0.1 <> <(:) || true
-    done
-}
 
 start() {
     install -d -m 700 -o "$(inside id -u)" -g "$(inside id -g)" "$DEBIAN_ROOT$home"
