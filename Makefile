@@ -83,10 +83,22 @@ clean: ## remove what was built and the tests' private tree
 	@rm -rf "$$PG_BACKUP_TEST_DIR"/{,pg1[678]/}{pg,run,template-*,lock}
 
 # Packages.
-.PHONY: deb test-deb
+.PHONY: all deb test-deb test-docker dist
+
+# What PGXN's client calls before `make install`.
+all:
+	@cargo xtask install --release --pg-config "$(PG_CONFIG)" --destdir target/stage
 
 deb: setup ## a Debian package: make deb PG=17
 	@scripts/deb.sh "$(or $(PG),15)"
 
 test-deb: setup ## the Debian packages in clean roots of Debian 12 and 13 (as root)
 	@scripts/test-deb.sh
+
+test-docker: setup ## the steps of the Dockerfile, without a registry (as root; PG=15 or 17)
+	@scripts/test-docker.sh "$(or $(PG),15)"
+
+dist: ## the committed source as PGXN takes it: target/dist/pg_backup-VERSION.zip
+	@version=$$(cargo pkgid --package pg_backup | sed 's/.*[@#]//'); mkdir -p target/dist; \
+	zip=target/dist/pg_backup-$$version.zip; \
+	git archive --format=zip --prefix="pg_backup-$$version/" --output="$$zip" HEAD; echo "$$zip"
