@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ident, literal, qualified};
+use super::{ident, literal, lock_timeout, qualified};
 
 /// Tables of the extension that belong to the live database, whatever is restored.
 pub const CARRIED: [&str; 5] = [
@@ -17,10 +17,8 @@ pub const CARRIED: [&str; 5] = [
 /// hold locks on it for `limit`.
 pub fn lock(schema: &str, limit: Duration) -> String {
     let tables = CARRIED.map(|table| qualified(schema, table)).join(", ");
-    format!(
-        "SET lock_timeout = {}; BEGIN; LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE",
-        limit.as_millis()
-    )
+    let wait = lock_timeout(limit);
+    format!("{wait}; BEGIN; LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
 }
 
 /// Makes the extension in a schema.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use super::events::{Event, announce};
-use super::qualified;
+use super::{lock_timeout, qualified};
 use crate::decide::request::Home;
 use crate::error::{Class, Failure, Result};
 use crate::host::control::Control;
@@ -70,7 +70,7 @@ impl<'a> History<'a> {
         home: &Home,
         lock: Duration,
     ) -> Result<History<'a>> {
-        server.batch(control, &format!("SET lock_timeout = {}", lock.as_millis())).await?;
+        server.batch(control, &lock_timeout(lock)).await?;
         let runs = qualified(&home.schema, "backup_runs");
         let row = server.one(control, OID_OF, &[&runs]).await?;
         let table = row.get::<_, Option<u32>>(0).ok_or_else(|| {

@@ -18,8 +18,11 @@ SELECT n.nspname::text, c.relname::text, pg_catalog.array_agg(a.attname::text)
    AND (c.reltoastrelid = 0 OR pg_catalog.pg_relation_size(c.reltoastrelid) <= $4)
  GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname LIMIT $5";
 
-/// The transaction of a comparison: what is read was there when its size was looked at.
-pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Where the transaction goes on, whatever became of a table: it is one of
+/// [`super::BEGIN_SNAPSHOT`], so that what is read was there when its size was looked at.
+pub const BEFORE: &str = "SAVEPOINT migrations";
+/// Back to it.
+pub const BACK: &str = "ROLLBACK TO SAVEPOINT migrations";
 
 /// How long another session, in the middle of a migration, may keep such a table locked: it is left
 /// out then.

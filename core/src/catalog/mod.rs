@@ -31,7 +31,21 @@ pub mod swap;
 pub mod timescale;
 pub mod watch;
 
+use std::time::Duration;
+
 pub use crate::decide::quote::{ident, literal, qualified};
+
+/// Begins a transaction, and its two ends.
+pub const BEGIN: &str = "BEGIN";
+pub const COMMIT: &str = "COMMIT";
+pub const ROLLBACK: &str = "ROLLBACK";
+/// One whose queries all see the same, and change nothing.
+pub const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Locks are waited for no longer than this, in this session.
+pub fn lock_timeout(limit: Duration) -> String {
+    format!("SET lock_timeout = {}", limit.as_millis())
+}
 
 /// All of the statements, or none of them.
 pub fn transaction(statements: &[String]) -> String {

@@ -105,6 +105,9 @@ SELECT n.nspname::text, c.relname::text, x.condition
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE x.condition <> ''";
 
+/// Gathers the statistics of all tables, each with the rights of its owner.
+pub const ANALYZE: &str = "ANALYZE";
+
 /// Rows of a table.
 pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))

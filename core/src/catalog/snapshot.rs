@@ -14,6 +14,11 @@ pub struct Table {
     pub rows_estimate: u64,
 }
 
+/// Gives the snapshot of this transaction to others: its name, and the database's encoding.
+pub const EXPORT: &str = "
+SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_encoding_to_char(encoding)
+  FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()";
+
 /// Tables and partitioned tables that are not of the system, of an extension (unless marked by
 /// it) or temporary; filtered as pg_dump filters. `$1`–`$5` are arrays of regular expressions.
 /// Bytes are heap and TOAST on disk: as they are with `$6`, which needs the tables' locks, else by

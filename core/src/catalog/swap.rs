@@ -1,7 +1,5 @@
 //! Databases that change their names, are opened, closed, found again by their ids, and dropped.
 
-use std::time::Duration;
-
 use super::ident;
 
 /// The database with the id `$1`: its name, and whether clients may connect. No row without it.
@@ -42,11 +40,6 @@ UNION ALL
 SELECT pg_catalog.concat('prepared transaction ', pg_catalog.quote_literal(gid))
   FROM pg_catalog.pg_prepared_xacts WHERE database = $1
  LIMIT 5";
-
-/// Locks are waited for no longer than this.
-pub fn lock_timeout(limit: Duration) -> String {
-    format!("SET lock_timeout = {}", limit.as_millis())
-}
 
 /// The live database steps aside as `kept`, which is closed, and `staging` takes its name; `open` is
 /// the statement that lets clients into it.

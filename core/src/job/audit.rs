@@ -10,7 +10,7 @@ use super::Report;
 use super::context::Context;
 use super::settle::LAST_WORDS;
 use super::wait::last_words;
-use crate::catalog::audit;
+use crate::catalog::{audit, lock_timeout};
 use crate::decide::request::{Asker, Home, Request};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
@@ -39,7 +39,7 @@ async fn write(context: &Context<'_>, home: &Home, asker: &Asker, detail: &Value
     let control = context.control;
     let server = Server::connect(&context.settings.access, control, &home.database, APPLICATION);
     let server = server.await?;
-    server.batch(control, &format!("SET lock_timeout = {}", LOCK_TIME.as_millis())).await?;
+    server.batch(control, &lock_timeout(LOCK_TIME)).await?;
     let at = Duration::from_micros(u64::try_from(home.queued_at).unwrap_or(0));
     let at = SystemTime::UNIX_EPOCH + at;
     let Asker { action, session_role, address, application } = asker;
@@ -69,7 +69,7 @@ pub async fn end(
     let told = async {
         let access = &context.settings.access;
         let server = Server::connect(access, &control, &home.database, APPLICATION).await?;
-        server.batch(&control, &format!("SET lock_timeout = {}", LAST_WORDS.as_millis())).await?;
+        server.batch(&control, &lock_timeout(LAST_WORDS)).await?;
         let run = result.as_ref().map_or(home.id, |report| report.id);
         let run = (run != 0).then_some(run);
         let (outcome, error) = match result {

@@ -4,7 +4,8 @@
 use super::context::Context;
 use super::migrations::applied_migrations;
 use super::{Report, ReportRow};
-use crate::catalog::migrations::{BEGIN, NAMED_BY_SETTING, recorded};
+use crate::catalog::BEGIN_SNAPSHOT;
+use crate::catalog::migrations::{NAMED_BY_SETTING, recorded};
 use crate::decide::compatibility::{Compare, Compatibility, compare, in_ascii};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::Home;
@@ -34,7 +35,7 @@ pub async fn run(context: &Context<'_>, home: &Home, asked: &Compare) -> Result<
     let recorded: Vec<_> = recorded.unwrap_or_default();
     let whole = matches!(session.encoding.as_str(), "UTF8" | "SQL_ASCII");
     let session = Server::connect(access, control, &asked.database, "pg_backup job").await?;
-    session.batch(control, BEGIN).await?;
+    session.batch(control, BEGIN_SNAPSHOT).await?;
     let named: String = session.one(control, NAMED_BY_SETTING, &[]).await?.get(0);
     let applied = applied_migrations(control, &session, &named).await?;
     let found = match whole {

@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 
 use super::context::Context;
 use super::wait::{last_words, timed};
+use crate::catalog::COMMIT;
 use crate::catalog::history::History;
 use crate::catalog::hooks::{
     ASSERT_AS, END_SESSION, RUN_AS, RUNNERS, SET_FACT, begin_within, run_hook,
@@ -173,7 +174,7 @@ async fn one(
     let began = Instant::now();
     let ran = async {
         hook(&server, &limited).await?;
-        server.batch(&limited, "COMMIT").await
+        server.batch(&limited, COMMIT).await
     };
     let ran = ran.await;
     if ran.is_err() {

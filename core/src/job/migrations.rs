@@ -1,7 +1,7 @@
 //! What a database says of its migrations: read for the manifest of a backup, and to compare a
 //! backup with the database that it is to replace.
 
-use crate::catalog::migrations::{CANDIDATES, LIMIT_WAIT, copy};
+use crate::catalog::migrations::{BACK, BEFORE, CANDIDATES, LIMIT_WAIT, copy};
 use crate::decide::copy_text;
 use crate::decide::frameworks::{
     CELL_MAX, CELLS_MAX, Reading, Row, TABLE_MAX, TABLES_MAX, TOAST_MAX, reading, tables,
@@ -21,7 +21,7 @@ pub async fn applied_migrations(
     let limits = (TABLE_MAX as i64, TOAST_MAX as i64);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&tables(), &named, &limits.0, &limits.1, &TABLES_MAX];
-    session.batch(control, "SAVEPOINT migrations").await?;
+    session.batch(control, BEFORE).await?;
     session.batch(control, LIMIT_WAIT).await?;
     let rows = left_out(session.rows(control, CANDIDATES, &params).await)?.unwrap_or_default();
     let (mut found, mut room) = (Vec::new(), CELLS_MAX);
@@ -35,7 +35,7 @@ pub async fn applied_migrations(
             found.push(Migrations::applied(reading.framework, table, ids));
         }
     }
-    session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
+    session.batch(control, BACK).await?;
     Ok(found)
 }
 
@@ -59,7 +59,7 @@ async fn names(
             Ok(reading.names(rows))
         }
         None => {
-            session.batch(control, "ROLLBACK TO SAVEPOINT migrations").await?;
+            session.batch(control, BACK).await?;
             session.batch(control, LIMIT_WAIT).await?;
             Ok(None)
         }

@@ -5,6 +5,7 @@
 use super::context::Context;
 use super::settle::{LAUNCHER_LOCK_TIME, settle};
 use crate::catalog::history::History;
+use crate::catalog::lock_timeout;
 use crate::catalog::recovery::{DATABASES, EXTENSION, FINGERPRINT, NAMES};
 use crate::catalog::restore::Kept;
 use crate::decide::request;
@@ -126,8 +127,7 @@ pub async fn database(
 ) -> Result<Option<Found>> {
     let control = context.control;
     let server = connect(context, name).await?;
-    let lock = format!("SET lock_timeout = {}", LAUNCHER_LOCK_TIME.as_millis());
-    server.batch(control, &lock).await?;
+    server.batch(control, &lock_timeout(LAUNCHER_LOCK_TIME)).await?;
     let rows = server.rows(control, EXTENSION, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (schema, id): (String, u32) = (row.get(0), row.get(1));

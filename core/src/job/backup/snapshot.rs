@@ -5,7 +5,8 @@
 //! of the server cannot hold our locks and pg_dump's, pg_dump locks alone and a warning says so.
 
 use super::{Phase, Work, phase};
-use crate::catalog::snapshot::{Filters, LOCK_CAPACITY, TABLES, Table, lock_statement};
+use crate::catalog::snapshot::{EXPORT, Filters, LOCK_CAPACITY, TABLES, Table, lock_statement};
+use crate::catalog::{BEGIN_SNAPSHOT, ROLLBACK};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::backup::watch::Watch;
@@ -41,15 +42,15 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
         if !enough_locks(work, &session, before.len()).await? {
             return without_locks(work, session, &filters).await;
         }
-        session.batch(control, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session.batch(control, BEGIN_SNAPSHOT).await?;
         match lock(work, &session, &before).await {
             Ok(()) => {}
             Err(failure) if failure.class == Class::LimitExceeded => {
-                session.batch(control, "ROLLBACK").await?;
+                session.batch(control, ROLLBACK).await?;
                 return without_locks(work, session, &filters).await;
             }
             Err(failure) if failure.class == Class::UndefinedObject => {
-                session.batch(control, "ROLLBACK").await?;
+                session.batch(control, ROLLBACK).await?;
                 continue;
             }
             Err(failure) => return Err(failure),
@@ -58,7 +59,7 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
         if after.iter().all(|t| before.iter().any(|b| b.oid == t.oid)) {
             return export(work, session, after, true, Vec::new()).await;
         }
-        session.batch(control, "ROLLBACK").await?;
+        session.batch(control, ROLLBACK).await?;
     }
     Err(Failure::new(Class::LockTimeout, "could not lock the tables of the dump")
         .detail("Tables were created or dropped during every attempt.")
@@ -66,8 +67,7 @@ pub async fn take(work: &Work<'_>) -> Result<Locked> {
 }
 
 async fn without_locks(work: &Work<'_>, session: Server, filters: &Filters) -> Result<Locked> {
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    session.batch(work.context.control, begin).await?;
+    session.batch(work.context.control, BEGIN_SNAPSHOT).await?;
     let tables = tables(work, &session, filters, false).await?;
     let warning = "max_locks_per_transaction is too small to lock all tables before the snapshot: \
                    a table that is truncated while pg_dump starts can be empty in this backup";
@@ -81,10 +81,7 @@ async fn export(
     locked_first: bool,
     warnings: Vec<String>,
 ) -> Result<Locked> {
-    let sql = "SELECT pg_catalog.pg_export_snapshot(), \
-               pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database \
-               WHERE datname = pg_catalog.current_database()";
-    let row = session.one(work.context.control, sql, &[]).await?;
+    let row = session.one(work.context.control, EXPORT, &[]).await?;
     let (snapshot, encoding) = (row.get(0), row.get(1));
     Ok(Locked { session, snapshot, tables, locked_first, warnings, encoding })
 }

@@ -7,7 +7,7 @@ use crate::catalog::carry::{
     CARRIED, COLUMNS, LAST_ID, adopt, copy_in, copy_out, delete_all, install, lock,
 };
 use crate::catalog::recovery::EXTENSION;
-use crate::catalog::{ident, qualified};
+use crate::catalog::{BEGIN, COMMIT, ident, qualified};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::context::Context;
@@ -34,7 +34,7 @@ pub async fn carry_over(
         None => installed(context, &to, &theirs).await?,
     };
     from.batch(control, &lock(&theirs, LOCK_TIME)).await?;
-    to.batch(control, "BEGIN").await?;
+    to.batch(control, BEGIN).await?;
     for table in CARRIED {
         let (source, target) = (qualified(&theirs, table), qualified(&ours, table));
         let columns = common_columns(context, (&from, &source), (&to, &target)).await?;
@@ -44,7 +44,7 @@ pub async fn carry_over(
     }
     let last = from.one(control, LAST_ID, &[&qualified(&theirs, "backup_runs")]).await?;
     to.batch(control, &adopt(&ours, their_id, our_id, last.get(0))).await?;
-    to.batch(control, "COMMIT").await?;
+    to.batch(control, COMMIT).await?;
     Ok(Some(from))
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::timescale::{self, Timescale};
 use super::{Work, extract, part};
-use crate::catalog::restore::{DUMP_CONDITIONS, count};
+use crate::catalog::restore::{ANALYZE, DUMP_CONDITIONS, count};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore;
@@ -217,7 +217,7 @@ fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
 pub async fn compare_and_analyze(work: &Work<'_>) -> Result<()> {
     let analyze = async {
         let session = work.session_in_target().await?;
-        session.batch(work.context.control, "ANALYZE").await
+        session.batch(work.context.control, ANALYZE).await
     };
     if restore::timescale::recorded(&work.manifest).is_some() {
         compare(work).await?;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::swap::session_elsewhere;
-use crate::catalog::migrations::BEGIN;
+use crate::catalog::BEGIN_SNAPSHOT;
 use crate::catalog::restore::REPLACEABLE;
 use crate::decide::compatibility::{Badge, Compatibility, compare};
 use crate::decide::manifest::Manifest;
@@ -138,7 +138,7 @@ async fn compatibility(
 ) -> Result<ReportRow> {
     let (access, control) = (&context.settings.access, context.control);
     let server = Server::connect(access, control, live, "pg_backup check").await?;
-    server.batch(control, BEGIN).await?;
+    server.batch(control, BEGIN_SNAPSHOT).await?;
     // A table that a setting had named for the backup is looked for by the name it had then.
     let custom = manifest.migrations.iter().find(|found| found.framework == "custom");
     let named = custom.map_or("", |found| found.table.as_str());

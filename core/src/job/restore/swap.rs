@@ -10,9 +10,8 @@ use tokio_postgres::types::ToSql;
 use super::carry::carry_over;
 use super::{Work, timescale};
 use crate::catalog::database::open;
-use crate::catalog::swap::{
-    END_SESSIONS, HOLDERS, PARTIES, TAKEN_NAMES, lock_timeout, rename_both,
-};
+use crate::catalog::swap::{END_SESSIONS, HOLDERS, PARTIES, TAKEN_NAMES, rename_both};
+use crate::catalog::{ROLLBACK, lock_timeout};
 use crate::decide::naming::cut_name;
 use crate::decide::progress::Phase;
 use crate::error::{Class, Failure, Result};
@@ -147,7 +146,7 @@ async fn renamed(
         }
     };
     match (&renamed, parties.staging) {
-        (Err(_), _) => drop(renaming.batch(&control, "ROLLBACK").await),
+        (Err(_), _) => drop(renaming.batch(&control, ROLLBACK).await),
         (Ok(()), Some(id)) => control.home_replaced(names.live, id),
         (Ok(()), None) => {}
     }
