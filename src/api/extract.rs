@@ -7,8 +7,8 @@ use pgrx::prelude::*;
 
 use super::{audited_home, not_null};
 use crate::error::unwrap;
+use crate::settings;
 use crate::worker::call;
-use crate::{pg, settings};
 
 // Not SECURITY DEFINER: who calls is asked of the server's current user.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -38,9 +38,7 @@ fn extract(id: Option<i64>, member: Option<String>, directory: Option<String>) -
 
 /// Files are written with the rights of the server's operating system user.
 pub(super) fn ensure_superuser(doing: &str) -> Result<()> {
-    if pg::caller().superuser {
-        return Ok(());
-    }
-    Err(Failure::new(Class::InsufficientPrivilege, format!("must be superuser to {doing}"))
-        .detail("It writes files as the operating system user of the server."))
+    super::ensure_superuser(doing).map_err(|failure| {
+        failure.detail("It writes files as the operating system user of the server.")
+    })
 }

@@ -5,6 +5,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::hooks::role_is_gone;
 use pgrx::prelude::*;
 
+use super::ensure_superuser;
 use crate::catalog::hooks::{self, Hook};
 use crate::error::unwrap;
 use crate::pg::Caller;
@@ -107,36 +108,20 @@ fn run_hook(event: &str, name: &str) -> Result<()> {
 /// this function for its own session. Not part of the extension.
 #[pg_extern(sql = false)]
 fn backup_run_as(role_id: pg_sys::Oid, role: String, sql: String) {
-    unwrap(ensure_superuser());
+    unwrap(ensure_superuser("run SQL as another role"));
     unwrap(run_as(role_id.to_u32(), &role, &sql));
 }
 
 /// The same for a query: its first column in its first row, where that is a boolean.
 #[pg_extern(sql = false)]
 fn backup_assert_as(role_id: pg_sys::Oid, role: String, sql: String) -> Option<bool> {
-    unwrap(ensure_superuser());
+    unwrap(ensure_superuser("run SQL as another role"));
     let role_id = role_id.to_u32();
-    pg::as_role(role_id, &role, || {
-        Spi::connect(|client| {
-            // Never `update`: an assertion reads.
-            let table = client.select(sql.as_str(), Some(1), &[]).ok()?;
-            table.into_iter().next()?.get::<bool>(1).ok()?
-        })
-    })
-}
-
-fn ensure_superuser() -> Result<()> {
-    match pg::caller().superuser {
-        true => Ok(()),
-        false => Err(Failure::new(
-            Class::InsufficientPrivilege,
-            "must be superuser to run SQL as another role",
-        )),
-    }
+    pg::as_role(role_id, &role, || hooks::holds(&sql))
 }
 
 fn run_as(role_id: u32, role: &str, sql: &str) -> Result<()> {
-    let ran = pg::as_role(role_id, role, || Spi::run(sql));
+    let ran = pg::as_role(role_id, role, || hooks::run(sql));
     ran.map_err(|error| {
         Failure::new(Class::Hook, "a hook cannot end its own transaction")
             .detail(format!("The server says: {error}."))

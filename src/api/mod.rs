@@ -24,8 +24,6 @@ mod verify;
 use pg_backup_core::decide::request::{Home, Record, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
 
-pub use schedule_arguments::Checked;
-
 use crate::worker::call;
 use crate::{catalog, pg};
 
@@ -49,13 +47,14 @@ fn home(id: i64) -> Result<Home> {
     })
 }
 
-/// The same for an administrative action, which the job records in the audit: `call` is the routine.
+/// The same for an administrative action, which the job records in the audit: `call` is the
+/// routine.
 fn audited_home(call: &str, id: i64) -> Result<Home> {
     Ok(Home { asker: Some(catalog::audit::asker(call)?), ..home(id)? })
 }
 
-/// Records an action that the session does by itself and that no ROLLBACK undoes. The job that writes
-/// it gives the caller's transaction no id.
+/// Records an action that the session does by itself and that no ROLLBACK undoes. The job that
+/// writes it gives the caller's transaction no id.
 fn record(action: &str, id: i64) -> Result<()> {
     let (home, task) = (audited_home(action, 0)?, Task::Record(Record { id }));
     call::run(&Request { home, task }).map(drop)

@@ -12,9 +12,8 @@ use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
 
 use super::restore_arguments::{Asked, no_backup, replaces_own};
-use super::{audited_home, home};
+use super::{audited_home, ensure_superuser, home};
 use crate::error::{notice, unwrap};
-
 use crate::worker::call;
 use crate::{catalog, pg};
 
@@ -111,15 +110,6 @@ fn begin_at_commit(task: Task, database: &str, origin: &str, subject: i64) -> Re
     catalog::insert_queued(&home, &run)?;
     call::run_at_commit(&Request { home, task })?;
     Ok(id)
-}
-
-fn ensure_superuser(what: &str) -> Result<()> {
-    match pg::caller().superuser {
-        true => Ok(()),
-        false => {
-            Err(Failure::new(Class::InsufficientPrivilege, format!("must be superuser to {what}")))
-        }
-    }
 }
 
 #[pg_extern(sql = r#"

@@ -11,8 +11,8 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, datum::Interval};
 
 use super::home;
-use super::schedule_arguments::{Arguments, Checked, no_name};
-use crate::catalog::schedules;
+use super::schedule_arguments::{Arguments, no_name};
+use crate::catalog::schedules::{self, Checked};
 use crate::error::{notice, unwrap};
 use crate::worker::{call, pending};
 use crate::{catalog, pg, settings};

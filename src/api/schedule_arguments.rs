@@ -11,6 +11,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::JsonB;
 use pgrx::datum::Interval;
 
+use crate::catalog::schedules::Checked;
 use crate::error::notice;
 use crate::{catalog, pg, settings};
 
@@ -42,23 +43,6 @@ pub struct Arguments {
     pub max_runtime: Option<Interval>,
     pub verify: Option<String>,
     pub options: Option<JsonB>,
-}
-
-/// As it is stored.
-pub struct Checked {
-    pub name: String,
-    pub schedule: Schedule,
-    pub zone: Zone,
-    pub database: Option<String>,
-    pub policy: Policy,
-    pub enabled: bool,
-    pub on_overlap: String,
-    pub catch_up: Interval,
-    pub retries: i32,
-    pub at_start: bool,
-    pub max_runtime: Option<Interval>,
-    pub verify: Option<&'static str>,
-    pub options: JsonB,
 }
 
 impl Arguments {

@@ -3,6 +3,7 @@
 use pg_backup_core::catalog::hooks::with_roles;
 use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
+use pgrx::spi::SpiError;
 
 use super::{one, qualified, spi_failure};
 use crate::pg::Caller;
@@ -30,7 +31,7 @@ pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
             same_role: row.get::<bool>(5)?.unwrap_or(false),
         }))
     });
-    found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
+    found.map_err(|error: SpiError| spi_failure(&error))
 }
 
 /// How many hooks an event has.
@@ -52,6 +53,20 @@ pub fn upsert(schema: &str, event: &str, name: &str, sql: &str, owner: &Caller) 
     let role = pg_sys::Oid::from(owner.id);
     let args = [event.into(), name.into(), sql.into(), owner.name.as_str().into(), role.into()];
     Spi::run_with_args(&statement, &args).map_err(|error| spi_failure(&error))
+}
+
+/// Runs the SQL of a hook, with the rights that the session has at the moment.
+pub fn run(sql: &str) -> std::result::Result<(), SpiError> {
+    Spi::run(sql)
+}
+
+/// The same for an assertion: its first column in its first row, where that is a boolean.
+pub fn holds(sql: &str) -> Option<bool> {
+    Spi::connect(|client| {
+        // Never `update`: an assertion reads.
+        let table = client.select(sql, Some(1), &[]).ok()?;
+        table.into_iter().next()?.get::<bool>(1).ok()?
+    })
 }
 
 /// Removes a hook.

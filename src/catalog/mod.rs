@@ -83,7 +83,8 @@ pub fn database_exists(name: &str) -> Result<bool> {
 /// The file of a backup; None when there is no such run.
 pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
     let sql = format!(
-        "SELECT database, file, file_state, size_bytes FROM {} WHERE id = $1 AND kind IN ('backup', 'import')",
+        "SELECT database, file, file_state, size_bytes FROM {} \
+          WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
     );
     let found = Spi::connect(|client| {

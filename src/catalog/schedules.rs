@@ -1,17 +1,35 @@
 //! Schedules as backends write and read them, in the caller's transaction.
 
 use pg_backup_core::catalog::{retention, schedules};
-use pg_backup_core::decide::retention::Candidate;
+use pg_backup_core::decide::retention::{Candidate, Policy};
+use pg_backup_core::decide::schedule::Schedule;
 use pg_backup_core::decide::schedule_entry::Entry;
+use pg_backup_core::decide::zone::Zone;
 use pg_backup_core::error::Result;
 use pg_backup_core::fault;
 use pg_backup_core::job::prune::no_schedule;
-use pgrx::datum::JsonB;
+use pgrx::datum::{Interval, JsonB};
 use pgrx::prelude::*;
 
 use super::{one, qualified, spi_failure};
-use crate::api::Checked;
 use crate::pg;
+
+/// A schedule as it is stored: what it was told has passed every check.
+pub struct Checked {
+    pub name: String,
+    pub schedule: Schedule,
+    pub zone: Zone,
+    pub database: Option<String>,
+    pub policy: Policy,
+    pub enabled: bool,
+    pub on_overlap: String,
+    pub catch_up: Interval,
+    pub retries: i32,
+    pub at_start: bool,
+    pub max_runtime: Option<Interval>,
+    pub verify: Option<&'static str>,
+    pub options: JsonB,
+}
 
 /// Due times before now are nothing to a schedule that is new, told otherwise, or paused before.
 const UPSERT: &str = "
@@ -150,9 +168,11 @@ pub struct Health {
 /// Counts them, and names the worst.
 pub fn health(schema: &str) -> Result<Health> {
     let sql = format!(
-        "SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state <> 'active'), \
+        "SELECT count(*) FILTER (WHERE state = 'active'), \
+                count(*) FILTER (WHERE state <> 'active'), \
                 min(name) FILTER (WHERE next_run < pg_catalog.now() - interval '5 minutes'), \
-                min(name) FILTER (WHERE state = 'active' AND last_status IN ('failed', 'interrupted')) \
+                min(name) FILTER (WHERE state = 'active' \
+                                    AND last_status IN ('failed', 'interrupted')) \
            FROM {}",
         qualified(schema, "backup_schedules")
     );

@@ -15,8 +15,8 @@ use pgrx::{IntoDatum, pg_sys};
 /// A bytea in memory of the server.
 pub struct Bytes(pg_sys::Datum);
 
-/// The range of a file that begins at byte `at`, whole. Its memory is that of the current context of
-/// the server: raises an error when there is none.
+/// The range of a file that begins at byte `at`, whole. Its memory is that of the current context
+/// of the server: raises an error when there is none.
 pub fn bytes_of_file(file: &File, at: u64, length: usize) -> Result<Bytes> {
     let whole = length + pg_sys::VARHDRSZ;
     let (Ok(size), Ok(at)) = (i32::try_from(whole), i64::try_from(at)) else {

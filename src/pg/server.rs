@@ -106,8 +106,8 @@ pub fn database_name() -> String {
     unsafe { text_of(pg_sys::get_database_name(pg_sys::MyDatabaseId)) }
 }
 
-/// The role of the session, also inside a SECURITY DEFINER function: a name for the history. Whether
-/// something is allowed is asked of [`super::caller`].
+/// The role of the session, also inside a SECURITY DEFINER function: a name for the history.
+/// Whether something is allowed is asked of [`super::caller`].
 pub fn current_role() -> String {
     // SAFETY: looks up the catalog inside the transaction of the current statement.
     unsafe { text_of(pg_sys::GetUserNameFromId(pg_sys::GetOuterUserId(), true)) }

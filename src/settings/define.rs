@@ -61,6 +61,7 @@ pub(super) static EXPORT_DIRECTORIES: Text = Text::new(None);
 /// Registers every setting, then reserves the prefix.
 pub fn define() {
     define_places();
+    define_guard();
     define_limits();
     define_defaults();
     super::application::define();
@@ -129,14 +130,6 @@ fn define_places() {
         let (context, flags) = (GucContext::Sighup, GucFlags::SUPERUSER_ONLY);
         GucRegistry::define_string_guc(name, short, long, setting, context, flags);
     }
-    GucRegistry::define_bool_guc(
-        c"pg_backup.restricted",
-        c"Whether functions have the rights of their owner, never those of a superuser.",
-        c"For the sessions of a restore.",
-        &RESTRICTED,
-        GucContext::Suset,
-        GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
-    );
     GucRegistry::define_int_guc(
         c"pg_backup.port",
         c"Port by which jobs connect to this server.",
@@ -146,6 +139,18 @@ fn define_places() {
         65535,
         GucContext::Sighup,
         GucFlags::SUPERUSER_ONLY,
+    );
+}
+
+/// What the sessions of a restore have: see [`crate::pg`], its guard.
+fn define_guard() {
+    GucRegistry::define_bool_guc(
+        c"pg_backup.restricted",
+        c"Whether functions have the rights of their owner, never those of a superuser.",
+        c"For the sessions of a restore.",
+        &RESTRICTED,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
     );
 }
 

@@ -15,7 +15,8 @@ pub(super) fn define() {
     GucRegistry::define_string_guc(
         c"pg_backup.signing_key_file",
         c"File of the keys that archives are signed with, one a line: the first signs, all verify.",
-        c"Empty: archives are not signed. Only the path is stored here; nobody but the server's user may read the file.",
+        c"Empty: archives are not signed. Only the path is stored here; nobody but the server's \
+          user may read the file.",
         &SIGNING_KEY_FILE,
         GucContext::Sighup,
         GucFlags::SUPERUSER_ONLY,

@@ -62,8 +62,8 @@ fn host(ticket: Ticket, request: &Request) -> Result<Report> {
     runtime.block_on(job::run(&context, request))
 }
 
-/// Gives the result to who waits, and what follows from it to the launcher. `opened`: the job opened
-/// a database, in which there may be schedules.
+/// Gives the result to who waits, and what follows from it to the launcher. `opened`: the job
+/// opened a database, in which there may be schedules.
 fn finish(ticket: Ticket, result: Result<Report>, opened: bool) {
     let text = encode(&result);
     let waiters = slots::write(|table| {

@@ -74,8 +74,9 @@ impl Default for Schedules {
 }
 
 impl Schedules {
-    /// Takes what was found when the launcher began, and notes what could not be read. Since a start
-    /// of the server this happens once with `at_start`; a standby that was promoted has not started.
+    /// Takes what was found when the launcher began, and notes what could not be read. Since a
+    /// start of the server this happens once with `at_start`; a standby that was promoted has not
+    /// started.
     pub fn begin(&mut self, found: Vec<Found>, unread: Vec<(u32, Failure)>) {
         let first = slots::write(|table| !std::mem::replace(&mut table.started, true));
         self.boot = first && !super::began_as_standby();

@@ -99,8 +99,8 @@ fn all() -> impl Iterator<Item = i32> {
         .filter(move |&pid| pid != own)
 }
 
-/// State and parent of a process or thread. The name before them stands in parentheses and may hold any
-/// character, so they are found from the last one.
+/// State and parent of a process or thread. The name before them stands in parentheses and may hold
+/// any character, so they are found from the last one.
 fn stat(process: &Path) -> Option<(char, i32)> {
     let text = fs::read_to_string(process.join("stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();

@@ -1,5 +1,5 @@
-//! `backup_restore()` into a new database: what comes back is what was there, and nothing that exists
-//! is touched.
+//! `backup_restore()` into a new database: what comes back is what was there, and nothing that
+//! exists is touched.
 
 use pg_backup_tests::{Cluster, assert_same_text};
 

@@ -1,5 +1,5 @@
-//! The end of an upload: it becomes a backup when it is whole and good, and else it stays an upload,
-//! whatever dies meanwhile.
+//! The end of an upload: it becomes a backup when it is whole and good, and else it stays an
+//! upload, whatever dies meanwhile.
 
 use pg_backup_tests::{Call, Cluster, Faults, give_to_server, sqlstate};
 use postgres::Client;

@@ -36,7 +36,8 @@ pub fn install_script(library: &Path, control: &str, root: &Path) -> Result<Stri
 }
 
 /// The objects, each after those that it needs, else in the order of the source. pgrx's own order
-/// is as valid, but another one in every run; it is taken where objects need each other in a circle.
+/// is as valid, but another one in every run; it is taken where objects need each other in a
+/// circle.
 fn in_order(sql: &PgrxSql) -> Result<String> {
     let graph = &sql.graph;
     let mut missing: BTreeMap<_, usize> = graph.node_indices().map(|node| (node, 0)).collect();

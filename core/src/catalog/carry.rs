@@ -1,4 +1,5 @@
-//! What is carried from the live database to the one that takes its place: the extension's own rows.
+//! What is carried from the live database to the one that takes its place: the extension's own
+//! rows.
 
 use std::time::Duration;
 

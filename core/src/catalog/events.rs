@@ -2,8 +2,8 @@
 //!
 //! Sent after the row is committed, in a statement of its own: whoever gets an event can read the
 //! row, and a full queue (a listener that sits in a transaction) does not fail the run. An event
-//! may get lost, a row not. Whoever may connect to the database may hear the channel: an event holds
-//! no text of an error, which may quote data.
+//! may get lost, a row not. Whoever may connect to the database may hear the channel: an event
+//! holds no text of an error, which may quote data.
 
 use serde::Serialize;
 

@@ -60,9 +60,8 @@ SELECT pg_catalog.jsonb_build_object(
                       OR EXISTS (SELECT FROM pg_catalog.pg_shdepend s
                                   WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
                                     AND s.refobjid = r.oid
-                                    AND (s.dbid = d.oid
-                                         OR (s.dbid = 0 AND s.objid = d.oid
-                                             AND s.classid = 'pg_catalog.pg_database'::regclass))))),
+                                    AND (s.dbid = d.oid OR s.dbid = 0 AND s.objid = d.oid
+                                         AND s.classid = 'pg_catalog.pg_database'::regclass)))),
     'tablespaces', (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT t.spcname), '[]')
                       FROM pg_catalog.pg_class c
                       JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace

@@ -92,7 +92,8 @@ impl History<'_> {
     /// pruned.
     pub async fn removed(&self, id: i64, removal: &str) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET file_state = $2 WHERE id = $1 RETURNING kind, database, status, schedule",
+            "UPDATE {} SET file_state = $2 WHERE id = $1 \
+             RETURNING kind, database, status, schedule",
             self.runs
         );
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&id, &removal];

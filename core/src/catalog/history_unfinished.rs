@@ -1,4 +1,5 @@
-//! What a crash leaves in the history: runs that say they are alive, databases that were being made.
+//! What a crash leaves in the history: runs that say they are alive, databases that were being
+//! made.
 
 use super::history::{History, history_failure};
 use crate::decide::restore::standing::Target;

@@ -2,9 +2,9 @@
 
 /// Plain tables with the names in `$1`, or named as `$2` says (`table`, `schema.table`, or empty),
 /// that are not larger than `$3` bytes and `$4` bytes out of line, with those of their columns
-/// that have a built-in type; at most `$5` tables. Writing a value of somebody else's type would run its
-/// author's function with our rights. A partitioned table has no rows of its own, and its parts may be
-/// foreign tables.
+/// that have a built-in type; at most `$5` tables. Writing a value of somebody else's type would
+/// run its author's function with our rights. A partitioned table has no rows of its own, and its
+/// parts may be foreign tables.
 pub const CANDIDATES: &str = "
 SELECT n.nspname::text, c.relname::text, pg_catalog.array_agg(a.attname::text)
   FROM pg_catalog.pg_class c
@@ -35,8 +35,8 @@ pub fn copy(schema: &str, table: &str, columns: &[&str]) -> String {
     format!("COPY {} ({}) TO STDOUT", super::qualified(schema, table), columns.join(", "))
 }
 
-/// The tables among which a backend looks, by the same `$1` and `$2`, at most `$3`; what they are like is seen
-/// when they are locked. Schemas as bytes: the encoding of the database may be any.
+/// The tables among which a backend looks, by the same `$1` and `$2`, at most `$3`; what they are
+/// like is seen when they are locked. Schemas as bytes: the encoding of the database may be any.
 pub const NAMED: &str = "
 SELECT c.oid, pg_catalog.convert_to(n.nspname::text, 'UTF8'),
        pg_catalog.convert_to(c.relname::text, 'UTF8')

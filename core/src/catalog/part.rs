@@ -34,7 +34,8 @@ impl Patterns {
 /// among those of its kind (`schema` or `table`), from 1.
 pub const MATCHES: &str = "
 WITH relation AS (
-    SELECT * FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) r(nsp, rel))
+    SELECT * FROM ROWS FROM (pg_catalog.unnest($4::text[]),
+                             pg_catalog.unnest($5::text[])) r(nsp, rel))
 SELECT 'schema', p.number, (SELECT pg_catalog.count(*) FROM relation WHERE nsp ~ p.s)
   FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY p(s, number)
 UNION ALL

@@ -24,5 +24,6 @@ SELECT oid, datname FROM pg_catalog.pg_database
 /// A text that changes when a database is made, dropped, renamed, opened or closed.
 pub const FINGERPRINT: &str = "
 SELECT pg_catalog.md5(pg_catalog.string_agg(
-           pg_catalog.concat_ws(' ', oid, datname, datallowconn, datistemplate, datconnlimit), ',' ORDER BY oid))
+           pg_catalog.concat_ws(' ', oid, datname, datallowconn, datistemplate, datconnlimit),
+           ',' ORDER BY oid))
   FROM pg_catalog.pg_database";

@@ -37,9 +37,9 @@ SELECT pg_catalog.jsonb_build_object(
     'prepared', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts
                   WHERE database = $5))";
 
-/// The place of a new database: `$1` its tablespace, `$2` the provider of its collation and `$3` the
-/// locale. One `jsonb`. The operating system spells the encoding of a locale as it likes, and the
-/// column of an ICU locale has another name since PostgreSQL 17.
+/// The place of a new database: `$1` its tablespace, `$2` the provider of its collation and `$3`
+/// the locale. One `jsonb`. The operating system spells the encoding of a locale as it likes, and
+/// the column of an ICU locale has another name since PostgreSQL 17.
 pub const PLACE: &str = "
 WITH known AS (
     SELECT c.oid FROM pg_catalog.pg_collation c
@@ -94,8 +94,8 @@ SELECT pg_catalog.jsonb_build_object(
                   WHERE datname = $1 AND backend_type = 'client backend'
                     AND application_name NOT LIKE 'pg_backup%'))";
 
-/// Which rows of the tables of extensions are dumped: schema, name, a WHERE clause. All, where there
-/// is none.
+/// Which rows of the tables of extensions are dumped: schema, name, a WHERE clause. All, where
+/// there is none.
 pub const DUMP_CONDITIONS: &str = "
 SELECT n.nspname::text, c.relname::text, x.condition
   FROM pg_catalog.pg_extension e,
@@ -113,8 +113,8 @@ pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))
 }
 
-/// What a restore keeps is its own business: a copy of the database has the row too. A kept database
-/// that was renamed, and another one that has its name now, are somebody's.
+/// What a restore keeps is its own business: a copy of the database has the row too. A kept
+/// database that was renamed, and another one that has its name now, are somebody's.
 const KEEPS: &str = "kind = 'restore' AND status = 'succeeded' \
     AND EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = kept AND d.oid = kept_id) \
     AND home_id = (SELECT d.oid FROM pg_catalog.pg_database d \

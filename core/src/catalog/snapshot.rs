@@ -41,9 +41,11 @@ SELECT c.oid, n.nspname, c.relname,
    AND (pg_catalog.cardinality($1::text[]) = 0
         OR EXISTS (SELECT FROM pg_catalog.unnest($1::text[]) p WHERE n.nspname ~ p))
    AND (pg_catalog.cardinality($3::text[]) = 0
-        OR EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) AS p(s, r)
+        OR EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::text[]),
+                                          pg_catalog.unnest($3::text[])) AS p(s, r)
                     WHERE c.relname ~ p.r AND (p.s = '' OR n.nspname ~ p.s)))
-   AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) AS p(s, r)
+   AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4::text[]),
+                                          pg_catalog.unnest($5::text[])) AS p(s, r)
                     WHERE c.relname ~ p.r AND (p.s = '' OR n.nspname ~ p.s))
  ORDER BY n.nspname, c.relname";
 

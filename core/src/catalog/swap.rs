@@ -15,11 +15,11 @@ pub const PARTIES: &str = "
 SELECT (SELECT oid FROM pg_catalog.pg_database WHERE datname = $1),
        (SELECT oid FROM pg_catalog.pg_database WHERE datname = $2), pg_catalog.clock_timestamp()";
 
-/// Ends the sessions of clients in the database with the id `$1`, and those in `$2` that began before
-/// `$5`, but not `$3`: a session that comes into `$2` later may be a client who has found it under its
-/// new name. Tells how many there are, and whether session `$4` has shut the database `$1`: nobody can
-/// connect to it any more. Workers of extensions go on (measured: TimescaleDB's do not come back by
-/// themselves).
+/// Ends the sessions of clients in the database with the id `$1`, and those in `$2` that began
+/// before `$5`, but not `$3`: a session that comes into `$2` later may be a client who has found it
+/// under its new name. Tells how many there are, and whether session `$4` has shut the database
+/// `$1`: nobody can connect to it any more. Workers of extensions go on (measured: TimescaleDB's do
+/// not come back by themselves).
 pub const END_SESSIONS: &str = "
 SELECT (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))
           FROM pg_catalog.pg_stat_activity
@@ -41,8 +41,8 @@ SELECT pg_catalog.concat('prepared transaction ', pg_catalog.quote_literal(gid))
   FROM pg_catalog.pg_prepared_xacts WHERE database = $1
  LIMIT 5";
 
-/// The live database steps aside as `kept`, which is closed, and `staging` takes its name; `open` is
-/// the statement that lets clients into it.
+/// The live database steps aside as `kept`, which is closed, and `staging` takes its name; `open`
+/// is the statement that lets clients into it.
 pub fn rename_both(live: &str, staging: &str, kept: &str, open: Option<&str>) -> String {
     format!(
         "BEGIN; ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {staging} RENAME TO {live}; \

@@ -7,8 +7,8 @@ pub fn cells(line: &str) -> Vec<Option<String>> {
     line.split('\t').map(|cell| (cell != "\\N").then(|| plain(cell))).collect()
 }
 
-/// What is written with a backslash: of the octal and hexadecimal forms, which COPY reads, it writes
-/// none.
+/// What is written with a backslash: of the octal and hexadecimal forms, which COPY reads, it
+/// writes none.
 fn plain(cell: &str) -> String {
     let mut text = String::with_capacity(cell.len());
     let mut rest = cell.chars();

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 
-/// Names of PostgreSQL's encodings (in its manual under "Character Set Support"), and those of the same encodings in the
-/// web's standard. LATIN1 and LATIN5 differ from theirs only in control characters.
+/// Names of PostgreSQL's encodings (in its manual under "Character Set Support"), and those of the
+/// same encodings in the web's standard. LATIN1 and LATIN5 differ from theirs only in control
+/// characters.
 const ENCODINGS: [(&str, &str); 36] = [
     ("BIG5", "big5"),
     ("EUC_CN", "gbk"),
@@ -46,8 +47,8 @@ const ENCODINGS: [(&str, &str); 36] = [
     ("WIN874", "windows-874"),
 ];
 
-/// Decodes `bytes` of the encoding that PostgreSQL calls `name`. What the encoding does not have, and
-/// what is not UTF-8 where the encoding is not known (SQL_ASCII says nothing), is replaced.
+/// Decodes `bytes` of the encoding that PostgreSQL calls `name`. What the encoding does not have,
+/// and what is not UTF-8 where the encoding is not known (SQL_ASCII says nothing), is replaced.
 pub fn decode<'t>(bytes: &'t [u8], name: &str) -> Cow<'t, str> {
     let known = ENCODINGS.iter().find(|(ours, _)| ours.eq_ignore_ascii_case(name));
     match known.and_then(|(_, label)| Encoding::for_label_no_replacement(label.as_bytes())) {

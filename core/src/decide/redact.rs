@@ -170,9 +170,9 @@ impl Tail {
         self.total
     }
 
-    /// What is kept, not redacted; what is not UTF-8 and control characters are replaced. Where something was left
-    /// out, a line says how much; whole lines are left out where there are any, so that no value
-    /// is shown without the word before it, by which [`redact`] knows a secret.
+    /// What is kept, not redacted; what is not UTF-8 and control characters are replaced. Where
+    /// something was left out, a line says how much; whole lines are left out where there are any,
+    /// so that no value is shown without the word before it, by which [`redact`] knows a secret.
     pub fn text(&self) -> String {
         let kept = &self.tail[self.tail.len().saturating_sub(TAIL_BYTES)..];
         if (self.head.len() + kept.len()) as u64 == self.total {

@@ -94,7 +94,8 @@ fn too_many() -> Failure {
     Failure::new(Class::LimitExceeded, format!("the dump has more than {MAX_ENTRIES} objects"))
         .detail("So long a table of contents is not read.")
         .hint(
-            "Back up with format => 'custom', and restore all of the archive: both need no such list.",
+            "Back up with format => 'custom', and restore all of the archive: both need no such \
+             list.",
         )
 }
 

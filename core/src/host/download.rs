@@ -39,7 +39,8 @@ pub struct Chunk {
 }
 
 impl Download {
-    /// Opens the archive at `path`, which has to have `size` bytes, to be read from chunk `first` on.
+    /// Opens the archive at `path`, which has to have `size` bytes, to be read from chunk `first`
+    /// on.
     ///
     /// Errors: those of [`open_file`], `Damaged` for another size, `InvalidArgument`.
     pub fn open(path: &Path, size: u64, chunk_bytes: i32, first: i64) -> Result<Self> {

@@ -1,4 +1,5 @@
-//! Everything that lies in the backup directory, three levels deep: `<system id>/<database>/<file>`.
+//! Everything that lies in the backup directory, three levels deep: `<system
+//! id>/<database>/<file>`.
 //!
 //! In: the directory. Out: its entries, told apart by name and type. What must hold: nothing is
 //! opened, changed, or followed.

@@ -84,7 +84,8 @@ pub fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-/// Places whose files no job reads or writes for anybody: the data, the archives, password and keys. Known by what they are, not by name.
+/// Places whose files no job reads or writes for anybody: the data, the archives, password and
+/// keys. Known by what they are, not by name.
 #[derive(Debug, Clone, Default)]
 pub struct Guarded(Vec<(u64, u64)>);
 

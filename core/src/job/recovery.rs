@@ -23,8 +23,8 @@ use std::collections::BTreeSet;
 /// A job that is alive: its home database's id, and the id of its run.
 pub type Alive = (u32, i64);
 
-/// Asks which jobs are alive now: after the rows have been read, so that none is missed. One that is
-/// just beginning has the id 0.
+/// Asks which jobs are alive now: after the rows have been read, so that none is missed. One that
+/// is just beginning has the id 0.
 pub type Living<'a> = &'a dyn Fn() -> Vec<Alive>;
 
 /// A database with the extension.

@@ -1,6 +1,6 @@
 //! Functions that the server brings along and that run SQL from a text, or reach files: in an
-//! expression that is evaluated with the rights of a superuser they are somebody's trojan. A restore
-//! needs none of them. What extensions bring along is trusted as the extensions are.
+//! expression that is evaluated with the rights of a superuser they are somebody's trojan. A
+//! restore needs none of them. What extensions bring along is trusted as the extensions are.
 
 use std::sync::OnceLock;
 

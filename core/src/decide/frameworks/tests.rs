@@ -1,3 +1,5 @@
+//! Tables of migrations as each framework makes them, and some that only look like it.
+
 use super::*;
 use proptest::prelude::*;
 

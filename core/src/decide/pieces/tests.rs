@@ -1,3 +1,5 @@
+//! Paths in an archive: what each gives, and those that lead elsewhere.
+
 use super::*;
 use crate::decide::manifest::{Attachment, Facts, Span};
 

@@ -1,3 +1,5 @@
+//! Times of day across both changes of the clock, words and fields, and what is refused.
+
 mod edges;
 
 use super::*;

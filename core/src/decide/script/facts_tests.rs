@@ -1,3 +1,5 @@
+//! What scripts of pg_dump, of people and of nobody tell of their database, in bounded memory.
+
 use super::*;
 use crate::decide::frameworks::{CELLS_MAX, TABLES_MAX};
 

@@ -1,3 +1,5 @@
+//! Lines of a script that are left out or refused, however it is cut into pieces.
+
 use super::*;
 use proptest::prelude::*;
 

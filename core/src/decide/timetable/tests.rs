@@ -1,3 +1,5 @@
+//! What the timetable takes and when, while clocks, retries and databases change under it.
+
 use super::*;
 
 const HOME: u32 = 5;

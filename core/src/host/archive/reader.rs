@@ -227,9 +227,9 @@ impl Archive {
         member(&self.file, &self.path, &self.structure, name, cap)
     }
 
-    /// What its signature says, by these keys. Valid means: the manifest is what one of the keys has
-    /// signed, and there are exactly the members that it names, of the sizes that it tells. That
-    /// their bytes have the hashes that it tells is for the caller to find out.
+    /// What its signature says, by these keys. Valid means: the manifest is what one of the keys
+    /// has signed, and there are exactly the members that it names, of the sizes that it tells.
+    /// That their bytes have the hashes that it tells is for the caller to find out.
     ///
     /// Errors: `Damaged` for members that cannot be read.
     pub fn signature(&self, keys: &Keys) -> Result<Signature> {

@@ -1,6 +1,7 @@
 //! Writes an archive as one stream: zip members one after the other, the SHA-256 of every member
-//! and a fingerprint of the file on the way, the free space watched. Sizes come behind the data (data
-//! descriptors), so nothing is ever written twice and the fingerprint of the stream is the file's.
+//! and a fingerprint of the file on the way, the free space watched. Sizes come behind the data
+//! (data descriptors), so nothing is ever written twice and the fingerprint of the stream is the
+//! file's.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -162,8 +163,8 @@ impl ArchiveWriter {
         &self.members
     }
 
-    /// Writes the directory of the zip and gives the size and fingerprint of the file. The file is not
-    /// synced: that belongs to publishing.
+    /// Writes the directory of the zip and gives the size and fingerprint of the file. The file is
+    /// not synced: that belongs to publishing.
     pub fn finish(mut self) -> Result<Written> {
         let zip = self.zip.take().ok_or_else(finished)?;
         zip.finish().map_err(zip_failure)?;

@@ -1,3 +1,5 @@
+//! New files and folders in a place of others: what was there stays, what is given up goes.
+
 use super::*;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};

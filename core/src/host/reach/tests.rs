@@ -1,3 +1,5 @@
+//! Paths below an allowed directory, with links on the way.
+
 use super::*;
 use std::os::unix::fs::symlink;
 

@@ -1,3 +1,5 @@
+//! Walks through folders with links, depths and numbers that must not be followed for ever.
+
 use super::*;
 use crate::host::reach::open_exact;
 use std::fs;

@@ -62,8 +62,8 @@ impl Uploads {
         Self { pause, ..self }
     }
 
-    /// Begins an upload and gives its id: the moment in milliseconds since 1970, so that no id comes
-    /// twice and none is that of a run.
+    /// Begins an upload and gives its id: the moment in milliseconds since 1970, so that no id
+    /// comes twice and none is that of a run.
     ///
     /// Errors: `InvalidArgument`, `LimitExceeded`, `DiskFull` when it cannot fit, those of the
     /// file system.
@@ -95,8 +95,8 @@ impl Uploads {
     /// already may come again if they are the same.
     ///
     /// Errors: `UndefinedObject`, `InvalidArgument` (outside of the file, other bytes than those
-    /// that are there), `DiskFull`, `LimitExceeded` (too many holes), `Concurrent`, `Io`. The upload
-    /// is as before then.
+    /// that are there), `DiskFull`, `LimitExceeded` (too many holes), `Concurrent`, `Io`. The
+    /// upload is as before then.
     pub fn part(&self, id: i64, at: u64, data: &[u8], now: DateTime<Utc>) -> Result<u64> {
         let mut held = self.hold(id)?;
         let missing = held.missing_of(at, data)?;

@@ -1,8 +1,8 @@
 //! What is known of an upload: a small JSON file beside its bytes, replaced as a whole.
 //!
-//! In: what the client announced, and each part. Out: an [`Upload`]. Must hold: what is read back is
-//! sound or refused; after a crash of the machine nothing is believed to be there, for bytes that
-//! were not on the disk may be gone: the SHA-256 at the end would tell, after hours.
+//! In: what the client announced, and each part. Out: an [`Upload`]. Must hold: what is read back
+//! is sound or refused; after a crash of the machine nothing is believed to be there, for bytes
+//! that were not on the disk may be gone: the SHA-256 at the end would tell, after hours.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};

@@ -1,3 +1,5 @@
+//! Scripts of pg_dumpall: what is run of them, and what hostile names and settings become.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! A table of contents, and which of its entries a restore of a part takes.
+
 use super::*;
 
 const LIST: &str = "\

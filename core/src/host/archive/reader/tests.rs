@@ -1,3 +1,5 @@
+//! Archives as the writer makes them, and zips of others, through the reader.
+
 use std::io::Write;
 
 use sha2::{Digest, Sha256};
