@@ -7,6 +7,7 @@
 use crate::cluster::Cluster;
 use crate::errors::DbError;
 use crate::place::bin;
+use crate::polling;
 use crate::server::plain;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use std::io::Write;
@@ -41,8 +42,8 @@ impl Cluster {
         })
     }
 
-    /// Runs SQL in a session of its own and gives the rows. Several statements are one
-    /// transaction. Panics when it fails.
+    /// Runs SQL and gives the rows, in a session of its own; while something is waited for, in one
+    /// for the whole wait. Several statements are one transaction. Panics when it fails.
     pub fn sql(&self, database: &str, sql: &str) -> Rows {
         let rows = self.try_sql(database, sql);
         rows.unwrap_or_else(|error| panic!("{sql}\nfailed: {}", DbError::of(&error)))
@@ -50,7 +51,7 @@ impl Cluster {
 
     /// The same for SQL that may fail.
     pub fn try_sql(&self, database: &str, sql: &str) -> Result<Rows, postgres::Error> {
-        let messages = self.connect(database).simple_query(sql)?;
+        let messages = self.messages(database, sql)?;
         let rows = messages.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
@@ -58,6 +59,25 @@ impl Cluster {
             _ => None,
         });
         Ok(rows.collect())
+    }
+
+    /// A session of the look before may have been ended since, with its server: that is no error.
+    fn messages(
+        &self,
+        database: &str,
+        sql: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let kept = polling::take(&self.socket_dir, database);
+        let last = kept.and_then(|mut client| Some((client.simple_query(sql).ok()?, client)));
+        let (messages, client) = match last {
+            Some(found) => found,
+            None => {
+                let mut client = self.connect(database);
+                (client.simple_query(sql)?, client)
+            }
+        };
+        polling::keep(&self.socket_dir, database, client);
+        Ok(messages)
     }
 
     /// The one value that a query gives, NULL as an empty string. Panics on anything else.

@@ -20,6 +20,7 @@ mod hostile;
 mod job;
 mod kitchen_sink;
 mod place;
+mod polling;
 mod pool;
 mod process;
 pub mod readme;

@@ -3,14 +3,17 @@
 //! In: process ids, names, conditions. Out: facts from `/proc`, or a panic that names what was
 //! waited for. Must hold: no wait without a limit.
 
+use crate::polling::Wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Short enough that a test loses no time, long enough that polling costs nothing.
-const POLL_STEP: Duration = Duration::from_millis(5);
+/// Between the first two looks. What takes a moment is seen at once.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// Each pause is half as long again, up to this: tests that wait must not slow those that work.
+const PAUSE_MAX: Duration = Duration::from_millis(15);
 
 /// Waits until `check` holds. Panics with `what` after `limit`.
 pub fn wait_until(what: &str, limit: Duration, mut check: impl FnMut() -> bool) {
@@ -24,7 +27,8 @@ pub fn wait_for<T>(what: &str, limit: Duration, find: impl FnMut() -> Option<T>)
 
 /// Calls `find` until it gives something, or `limit` has passed. The last call is after the limit.
 pub fn poll<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
-    let start = Instant::now();
+    let _wait = Wait::begin();
+    let (start, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
         let late = start.elapsed() >= limit;
         if let Some(found) = find() {
@@ -33,7 +37,8 @@ pub fn poll<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T
         if late {
             return None;
         }
-        std::thread::sleep(POLL_STEP);
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(PAUSE_MAX);
     }
 }
 
