@@ -6,7 +6,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use super::{schema, spi_failure};
+use super::{schema, spi_failure, understood};
 
 const ASKER: &str = "
 SELECT session_user::text, pg_catalog.host(pg_catalog.inet_client_addr()),
@@ -29,6 +29,6 @@ pub fn asker(action: &str) -> Result<Asker> {
 /// Records what this transaction does: gone with its ROLLBACK, as what it did is.
 pub fn record(action: &str, detail: Value) -> Result<()> {
     let sql = format!("SELECT {}($1, $2)", super::qualified(&schema()?, "backup_audit_record"));
-    Spi::run_with_args(&sql, &[action.into(), JsonB(detail).into()])
-        .map_err(|error| spi_failure(&error))
+    let args = [action.into(), JsonB(detail).into()];
+    understood(|| Spi::run_with_args(&sql, &args))
 }

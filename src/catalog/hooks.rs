@@ -5,7 +5,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::{one, qualified, spi_failure};
+use super::{one, qualified, understood};
 use crate::pg::Caller;
 
 /// A hook as it is stored.
@@ -21,17 +21,19 @@ pub struct Hook {
 pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
     let entries = with_roles(&qualified(schema, "backup_hook_entries"));
     let sql = format!("{entries} WHERE h.event = $1 AND h.name = $2");
-    let found = Spi::connect(|client| {
-        let table = client.select(&sql, Some(1), &[event.into(), name.into()])?;
-        let Some(row) = table.into_iter().next() else { return Ok(None) };
-        Ok(Some(Hook {
-            sql: row.get::<String>(2)?.unwrap_or_default(),
-            role: row.get::<String>(3)?.unwrap_or_default(),
-            role_id: row.get::<pg_sys::Oid>(4)?.unwrap_or(pg_sys::Oid::INVALID).to_u32(),
-            same_role: row.get::<bool>(5)?.unwrap_or(false),
-        }))
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(&sql, Some(1), &[event.into(), name.into()])?;
+            let Some(row) = table.into_iter().next() else { return Ok(None) };
+            Ok(Some(Hook {
+                sql: row.get::<String>(2)?.unwrap_or_default(),
+                role: row.get::<String>(3)?.unwrap_or_default(),
+                role_id: row.get::<pg_sys::Oid>(4)?.unwrap_or(pg_sys::Oid::INVALID).to_u32(),
+                same_role: row.get::<bool>(5)?.unwrap_or(false),
+            }))
+        })
     });
-    found.map_err(|error: SpiError| spi_failure(&error))
+    found
 }
 
 /// How many hooks an event has.
@@ -52,7 +54,7 @@ pub fn upsert(schema: &str, event: &str, name: &str, sql: &str, owner: &Caller) 
     );
     let role = pg_sys::Oid::from(owner.id);
     let args = [event.into(), name.into(), sql.into(), owner.name.as_str().into(), role.into()];
-    Spi::run_with_args(&statement, &args).map_err(|error| spi_failure(&error))
+    understood(|| Spi::run_with_args(&statement, &args))
 }
 
 /// Runs the SQL of a hook, with the rights that the session has at the moment.
@@ -75,7 +77,8 @@ pub fn delete(schema: &str, event: &str, name: &str) -> Result<()> {
         "DELETE FROM {} WHERE event = $1 AND name = $2",
         qualified(schema, "backup_hook_entries")
     );
-    Spi::run_with_args(&sql, &[event.into(), name.into()]).map_err(|error| spi_failure(&error))
+    let args = [event.into(), name.into()];
+    understood(|| Spi::run_with_args(&sql, &args))
 }
 
 /// The failure of a hook that is not there.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod hooks;
 pub mod migrations;
 pub mod schedules;
+mod understood;
 
 use pg_backup_core::catalog::history::NewRun;
 use pg_backup_core::catalog::restore::kept as kept_query;
@@ -15,6 +16,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use crate::pg;
+use understood::{seen, understood};
 
 /// What backends read of a backup.
 pub struct Stored {
@@ -26,10 +28,18 @@ pub struct Stored {
 
 /// The schema of the extension in this database.
 pub fn schema() -> Result<String> {
-    let sql = "SELECT n.nspname::text FROM pg_catalog.pg_extension e \
+    let sql = "SELECT n.nspname::text, e.extversion FROM pg_catalog.pg_extension e \
                JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
                WHERE e.extname = 'pg_backup'";
-    one::<String>(sql, &[])?.ok_or_else(|| {
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(sql, Some(1), &[])?;
+            let Some(row) = table.into_iter().next() else { return Ok(None) };
+            seen(&row.get::<String>(2)?.unwrap_or_default());
+            row.get::<String>(1)
+        })
+    });
+    found?.ok_or_else(|| {
         Failure::new(Class::UndefinedObject, "the extension pg_backup is not in this database")
             .hint("Run CREATE EXTENSION pg_backup.")
     })
@@ -63,7 +73,7 @@ pub fn insert_queued(home: &Home, run: &NewRun<'_>) -> Result<()> {
         run.schedule.into(),
         run.subject.into(),
     ];
-    Spi::run_with_args(&sql, &args).map_err(|error| spi_failure(&error))
+    understood(|| Spi::run_with_args(&sql, &args))
 }
 
 /// Status of a run, as committed last where the isolation level allows it; None when there is
@@ -87,28 +97,32 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
           WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
     );
-    let found = Spi::connect(|client| {
-        let table = client.select(&sql, Some(1), &[id.into()])?;
-        let Some(row) = table.into_iter().next() else { return Ok(None) };
-        Ok(Some(Stored {
-            database: row.get::<String>(1)?.unwrap_or_default(),
-            file: row.get(2)?,
-            file_state: row.get(3)?,
-            size_bytes: row.get(4)?,
-        }))
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(&sql, Some(1), &[id.into()])?;
+            let Some(row) = table.into_iter().next() else { return Ok(None) };
+            Ok(Some(Stored {
+                database: row.get::<String>(1)?.unwrap_or_default(),
+                file: row.get(2)?,
+                file_state: row.get(3)?,
+                size_bytes: row.get(4)?,
+            }))
+        })
     });
-    found.map_err(|error| spi_failure(&error))
+    found
 }
 
 /// The live database that restore `id` replaced, and the name of the one that it kept.
 pub fn kept(schema: &str, id: i64) -> Result<(String, String)> {
     let sql = kept_query(schema);
-    let found = Spi::connect(|client| {
-        let table = client.select(&sql, Some(1), &[id.into()])?;
-        let Some(row) = table.into_iter().next() else { return Ok(None) };
-        Ok(row.get::<String>(1)?.zip(row.get::<String>(2)?))
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(&sql, Some(1), &[id.into()])?;
+            let Some(row) = table.into_iter().next() else { return Ok(None) };
+            Ok(row.get::<String>(1)?.zip(row.get::<String>(2)?))
+        })
     });
-    found.map_err(|error| spi_failure(&error))?.ok_or_else(|| none_kept(id))
+    found?.ok_or_else(|| none_kept(id))
 }
 
 /// The manifest of a backup; None when there is none.
@@ -133,14 +147,16 @@ pub fn last_good(schema: &str) -> Result<Option<f64>> {
 
 fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid<'_>]) -> Result<Option<T>> {
     // `select`, never `update`: that would give the caller's transaction an id.
-    let found = Spi::connect(|client| {
-        let table = client.select(sql, Some(1), args)?;
-        match table.into_iter().next() {
-            Some(row) => row.get::<T>(1),
-            None => Ok(None),
-        }
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(sql, Some(1), args)?;
+            match table.into_iter().next() {
+                Some(row) => row.get::<T>(1),
+                None => Ok(None),
+            }
+        })
     });
-    found.map_err(|error| spi_failure(&error))
+    found
 }
 
 fn spi_failure(error: &SpiError) -> Failure {

@@ -11,7 +11,7 @@ use pg_backup_core::job::prune::no_schedule;
 use pgrx::datum::{Interval, JsonB};
 use pgrx::prelude::*;
 
-use super::{one, qualified, spi_failure};
+use super::{one, qualified, understood};
 use crate::pg;
 
 /// A schedule as it is stored: what it was told has passed every check.
@@ -80,7 +80,7 @@ pub fn upsert(schema: &str, checked: &Checked) -> Result<()> {
         pg::current_role().into(),
         (fault::now().timestamp_micros() as f64).into(),
     ];
-    Spi::run_with_args(&sql, &args).map_err(|error| spi_failure(&error))
+    understood(|| Spi::run_with_args(&sql, &args))
 }
 
 /// Removes a schedule; its backups stay.
@@ -106,9 +106,10 @@ fn changed(name: &str, sql: &str, enabled: Option<bool>) -> Result<()> {
         args.extend([enabled.into(), (fault::now().timestamp_micros() as f64).into()]);
     }
     // Without a limit: one that is reached ends the statement before its triggers.
-    let touched =
-        Spi::connect_mut(|client| client.update(sql, None, &args).map(|table| table.len()));
-    match touched.map_err(|error| spi_failure(&error))? {
+    let touched = understood(|| {
+        Spi::connect_mut(|client| client.update(sql, None, &args).map(|table| table.len()))
+    });
+    match touched? {
         0 => Err(no_schedule(name)),
         _ => Ok(()),
     }
@@ -133,24 +134,26 @@ pub fn definition(schema: &str, name: &str) -> Result<Option<serde_json::Value>>
 
 /// The good backups of a schedule.
 pub fn candidates(schema: &str, entry: &Entry) -> Result<Vec<Candidate>> {
-    let found: std::result::Result<Vec<Candidate>, pgrx::spi::SpiError> = Spi::connect(|client| {
-        let table = client.select(
-            &retention::candidates(schema),
-            None,
-            &[entry.name.as_str().into(), entry.database.as_str().into()],
-        )?;
-        table
-            .into_iter()
-            .map(|row| {
-                let (id, at) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
-                let (pinned, busy) = (row.get::<bool>(3)?, row.get::<bool>(4)?);
-                let no = |flag: Option<bool>| flag.unwrap_or(false);
-                let (id, at) = (id.unwrap_or(0), at.unwrap_or(0));
-                Ok(retention::candidate(id, at, no(pinned), no(busy)))
-            })
-            .collect()
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(
+                &retention::candidates(schema),
+                None,
+                &[entry.name.as_str().into(), entry.database.as_str().into()],
+            )?;
+            table
+                .into_iter()
+                .map(|row| {
+                    let (id, at) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
+                    let (pinned, busy) = (row.get::<bool>(3)?, row.get::<bool>(4)?);
+                    let no = |flag: Option<bool>| flag.unwrap_or(false);
+                    let (id, at) = (id.unwrap_or(0), at.unwrap_or(0));
+                    Ok(retention::candidate(id, at, no(pinned), no(busy)))
+                })
+                .collect()
+        })
     });
-    found.map_err(|error| spi_failure(&error))
+    found
 }
 
 /// How the schedules of this database are.
@@ -176,17 +179,19 @@ pub fn health(schema: &str) -> Result<Health> {
            FROM {}",
         qualified(schema, "backup_schedules")
     );
-    let found = Spi::connect(|client| {
-        let table = client.select(&sql, Some(1), &[])?;
-        let Some(row) = table.into_iter().next() else { return Ok(Health::default()) };
-        Ok(Health {
-            active: row.get(1)?.unwrap_or(0),
-            idle: row.get(2)?.unwrap_or(0),
-            overdue: row.get(3)?,
-            failed: row.get(4)?,
+    let found = understood(|| {
+        Spi::connect(|client| {
+            let table = client.select(&sql, Some(1), &[])?;
+            let Some(row) = table.into_iter().next() else { return Ok(Health::default()) };
+            Ok(Health {
+                active: row.get(1)?.unwrap_or(0),
+                idle: row.get(2)?.unwrap_or(0),
+                overdue: row.get(3)?,
+                failed: row.get(4)?,
+            })
         })
     });
-    found.map_err(|error: pgrx::spi::SpiError| spi_failure(&error))
+    found
 }
 
 fn table(schema: &str) -> String {

@@ -27,8 +27,8 @@ pub use role::{Caller, as_role, as_superuser, caller, parse};
 pub use row::row;
 pub use server::{
     bin_directory, bootstrap_superuser, current_role, data_directory, database_id, database_name,
-    in_recovery, instant, is_preloading, knows_zone, my_pid, now_micros, port, socket_directory,
-    system_identifier, takes_utf8, time_zone, timestamp,
+    in_recovery, instant, is_pg_upgrade, is_preloading, knows_zone, my_pid, now_micros, port,
+    socket_directory, system_identifier, takes_utf8, time_zone, timestamp,
 };
 pub use spawn::harden;
 pub use table::with_table;

@@ -36,6 +36,12 @@ pub fn is_preloading() -> bool {
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
 }
 
+/// Whether pg_upgrade has started this server: not for people, and not to be changed by us.
+pub fn is_pg_upgrade() -> bool {
+    // SAFETY: a flag that is set while the postmaster reads its arguments.
+    unsafe { pg_sys::IsBinaryUpgrade }
+}
+
 /// Whether the server is a standby, or not through its recovery.
 pub fn in_recovery() -> bool {
     // SAFETY: reads shared memory that exists in every process that can get here.

@@ -27,7 +27,10 @@ pub fn register() {
     let signals = ["standby.signal", "recovery.signal"].map(|file| pg::data_directory().join(file));
     STANDBY.set(signals.iter().any(|file| file.exists()));
     slots::reserve();
-    pg::register_static_worker(c"pg_backup launcher", c"pg_backup_launcher_main");
+    // During pg_upgrade no schedule may run, and no session of ours may be in the way.
+    if !pg::is_pg_upgrade() {
+        pg::register_static_worker(c"pg_backup launcher", c"pg_backup_launcher_main");
+    }
 }
 
 /// Whether this server began as a standby, or to recover to a point in time: when it becomes a

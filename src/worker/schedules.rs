@@ -13,8 +13,10 @@ use pg_backup_core::fault;
 use pg_backup_core::job::recovery::{self, Found};
 
 mod look;
+mod told;
 
 use look::request;
+use told::Told;
 
 use super::kept::KeptDatabases;
 use super::launcher::{alive, engine};
@@ -44,6 +46,7 @@ pub struct Schedules {
     starting: Vec<Look>,
     /// The server has started with this launcher.
     boot: bool,
+    told: Told,
     /// Databases to be read again, and not before when.
     changed: BTreeSet<u32>,
     /// Those that were not put right yet since the launcher began.
@@ -63,6 +66,7 @@ impl Default for Schedules {
             kept: KeptDatabases::default(),
             starting: Vec::new(),
             boot: false,
+            told: Told::default(),
             changed: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             read_at: now,
@@ -102,6 +106,7 @@ impl Schedules {
     /// Takes the schedules of one database.
     pub fn learn(&mut self, found: Found) {
         found.failures.into_iter().for_each(log_warning);
+        self.told.once(found.id, found.mismatch);
         let database = found.home.database.clone();
         self.kept.learn(found.id, found.home.clone(), found.kept);
         let now = fault::now();
@@ -213,6 +218,10 @@ impl Schedules {
     }
 
     fn put_off(&mut self, ids: &[u32], failure: Failure) {
+        if let (Class::NotReady, [id]) = (failure.class, ids) {
+            // Only a restart or an upgrade helps, and both have it read again.
+            return self.told.once(*id, Some(failure));
+        }
         self.changed.extend(ids);
         self.read_at = Instant::now() + RETRY;
         if !matches!(failure.class, Class::Interrupted | Class::Concurrent) {

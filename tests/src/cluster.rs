@@ -5,7 +5,7 @@
 //! of it is left, and its files are gone; otherwise the test fails. `PG_BACKUP_TEST_KEEP=1` keeps
 //! the files.
 
-use crate::place::{create_server_dir, run_dir, socket_dir, unique_name};
+use crate::place::{create_server_dir, run_dir, socket_dir, tree, unique_name};
 use crate::pool;
 use crate::process::{command_line, poll, processes_with, signal};
 use crate::server::{Server, Start, log_tail};
@@ -50,6 +50,8 @@ pub struct Cluster {
     pub(crate) home: PathBuf,
     pub(crate) socket_dir: PathBuf,
     env: Vec<(String, String)>,
+    /// Of its programs: another major version's after pg_upgrade.
+    pub(crate) bindir: PathBuf,
     server: Option<Server>,
 }
 
@@ -117,7 +119,7 @@ impl Cluster {
         let home = run_dir().join(&name);
         create_server_dir(&home);
         let socket_dir = socket_dir(&home, &name);
-        Self { name, home, socket_dir, env, server: None }
+        Self { name, home, socket_dir, env, bindir: tree().bindir.clone(), server: None }
     }
 
     /// The first start, on data that are there.
@@ -142,7 +144,8 @@ impl Cluster {
     pub fn try_start(&mut self) -> Result<(), String> {
         assert!(self.server.is_none(), "the server runs already");
         let (data, log) = (self.data_dir(), self.log_file());
-        self.server = Some(Start { data: &data, log: &log, env: &self.env }.run()?);
+        self.server =
+            Some(Start { bindir: &self.bindir, data: &data, log: &log, env: &self.env }.run()?);
         Ok(())
     }
 

@@ -34,6 +34,7 @@ mod template;
 mod timescale;
 mod tmpfs;
 mod tree;
+mod upgraded;
 
 pub use ability::{major, needs_extension, needs_icu, needs_major, skipped};
 pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
@@ -55,3 +56,4 @@ pub use shop::into_schema;
 pub use timescale::{PRELOADED, install_timescaledb};
 pub use tmpfs::{Tmpfs, tmpfs};
 pub use tree::{plant_app, tree};
+pub use upgraded::{own_programs, programs_of};

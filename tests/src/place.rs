@@ -34,19 +34,22 @@ pub struct Tree {
 
 /// The tree of `make test-install`. Panics where there is none.
 pub fn tree() -> &'static Tree {
-    static TREE: LazyLock<Tree> = LazyLock::new(|| {
-        let told = told_by(&base().join("pg/pg_config"));
-        let place = |name: &str| {
-            let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
-            PathBuf::from(value.unwrap_or_else(|| panic!("pg_config tells no {name}")))
-        };
-        Tree {
-            bindir: place("BINDIR"),
-            libdir: place("PKGLIBDIR"),
-            extension_dir: place("SHAREDIR").join("extension"),
-        }
-    });
+    static TREE: LazyLock<Tree> = LazyLock::new(|| tree_of(&base().join("pg/pg_config")));
     &TREE
+}
+
+/// The tree that a pg_config belongs to.
+pub(crate) fn tree_of(pg_config: &Path) -> Tree {
+    let told = told_by(pg_config);
+    let place = |name: &str| {
+        let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        PathBuf::from(value.unwrap_or_else(|| panic!("pg_config tells no {name}")))
+    };
+    Tree {
+        bindir: place("BINDIR"),
+        libdir: place("PKGLIBDIR"),
+        extension_dir: place("SHAREDIR").join("extension"),
+    }
 }
 
 /// All that a pg_config says, a line each.

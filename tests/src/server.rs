@@ -4,7 +4,7 @@
 //! Must hold: the server dies with the thread that started it; it inherits nothing of the
 //! developer's environment; every wait has a limit.
 
-use crate::place::{bin, server_user};
+use crate::place::server_user;
 use crate::process::{poll, signal};
 use nix::sys::signal::Signal;
 use std::fs::{self, OpenOptions};
@@ -28,6 +28,8 @@ pub struct Server {
 
 /// What it takes to start one.
 pub struct Start<'a> {
+    /// Of the server's programs.
+    pub bindir: &'a Path,
     pub data: &'a Path,
     pub log: &'a Path,
     /// On top of a minimal environment.
@@ -39,7 +41,7 @@ impl Start<'_> {
     pub fn run(&self) -> Result<Server, String> {
         let log = OpenOptions::new().create(true).append(true).open(self.log);
         let log = log.map_err(|error| format!("could not open the server's log: {error}"))?;
-        let mut command = as_server(bin("postgres"));
+        let mut command = as_server(self.bindir.join("postgres"));
         command.arg("-D").arg(self.data).envs(self.env.iter().cloned());
         command.stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
         die_with_parent(&mut command, Signal::SIGQUIT);

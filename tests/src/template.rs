@@ -93,10 +93,15 @@ fn key() -> u64 {
 
 /// A new cluster with its own system identifier, and without the extension.
 pub fn init(data: &Path) {
-    let mut initdb = as_server(bin("initdb"));
+    init_with(&tree().bindir, data, &[]);
+}
+
+/// The same with the programs of any version, and more arguments for initdb.
+pub fn init_with(programs: &Path, data: &Path, more: &[&str]) {
+    let mut initdb = as_server(programs.join("initdb"));
     initdb.args(["--no-sync", "--auth=trust", "--no-instructions", "--username=postgres"]);
     initdb.args(["--locale=C.UTF-8", "--encoding=UTF8", "--wal-segsize", WAL_SEGMENT_SIZE]);
-    must_run(initdb.arg("-D").arg(data));
+    must_run(initdb.args(more).arg("-D").arg(data));
     let conf = data.join("postgresql.conf");
     let text = fs::read_to_string(&conf).expect("initdb writes it");
     fs::write(&conf, text + CONF).expect("the data directory is ours");
@@ -124,7 +129,7 @@ fn make(template: &Path) {
 
 fn create_extension(scratch: &Path, data: &Path, socket_dir: &Path) {
     let log = scratch.join("log");
-    let started = Start { data, log: &log, env: &[] }.run();
+    let started = Start { bindir: &tree().bindir, data, log: &log, env: &[] }.run();
     let mut server = started.unwrap_or_else(|error| panic!("{error}\n{}", log_tail(&log)));
     let mut psql = plain(bin("psql"));
     psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-h"]);

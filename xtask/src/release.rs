@@ -20,6 +20,12 @@ const UPGRADE_HEADER: &str = "\
 \\echo Use \"ALTER EXTENSION pg_backup UPDATE\" to load this file. \\quit
 ";
 
+/// A trigger has the launcher read this database again, also where it could not before.
+const TELL_LAUNCHER: &str = "\
+-- Touches no row.
+UPDATE @extschema@.backup_schedule_entries SET name = name WHERE false;
+";
+
 /// `major.minor.patch`, in the order of versions.
 type Version = (u32, u32, u32);
 
@@ -126,7 +132,8 @@ fn parsed(version: &str) -> Option<Version> {
 
 fn upgrade(fragments: &BTreeMap<String, String>) -> String {
     let texts = fragments.iter().map(|(name, text)| format!("\n-- {name}\n{}\n", text.trim()));
-    std::iter::once(UPGRADE_HEADER.to_owned()).chain(texts).collect()
+    let tell = std::iter::once(format!("\n{TELL_LAUNCHER}"));
+    std::iter::once(UPGRADE_HEADER.to_owned()).chain(texts).chain(tell).collect()
 }
 
 /// Without the places in the source that pgrx notes above each object: they move.

@@ -14,11 +14,10 @@ pub const CARRIED: [&str; 5] = [
     "backup_audit_entries",
 ];
 
-/// Begins a transaction in which readers go on and writers of what is carried wait; others may
-/// hold locks on it for `limit`.
-pub fn lock(schema: &str, limit: Duration) -> String {
-    let tables = CARRIED.map(|table| qualified(schema, table)).join(", ");
-    let wait = lock_timeout(limit);
+/// Begins a transaction in which readers go on and writers of these tables wait; others may hold
+/// locks on them for `limit`.
+pub fn lock(tables: &[String], limit: Duration) -> String {
+    let (wait, tables) = (lock_timeout(limit), tables.join(", "));
     format!("{wait}; BEGIN; LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
 }
 
@@ -28,7 +27,12 @@ pub fn install(schema: &str) -> String {
     format!("CREATE SCHEMA IF NOT EXISTS {name}; CREATE EXTENSION pg_backup SCHEMA {name}")
 }
 
-/// Columns of a table by its quoted name.
+/// Brings the extension to a version.
+pub fn update(version: &str) -> String {
+    format!("ALTER EXTENSION pg_backup UPDATE TO {}", literal(version))
+}
+
+/// Columns of a table by its quoted name, none where it is not there.
 pub const COLUMNS: &str = "
 SELECT a.attname::text FROM pg_catalog.pg_attribute a
  WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped

@@ -14,6 +14,9 @@ use crate::host::server::Server;
 /// How long the history's own statements wait for a lock that somebody holds on its table.
 const LOCK_TIME: Duration = Duration::from_secs(10);
 
+/// What is said when the history is not there.
+pub const DROPPED: &str = "the extension pg_backup was dropped meanwhile";
+
 /// Id of a table by its quoted name; NULL when there is none.
 const OID_OF: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
 
@@ -256,7 +259,7 @@ pub(super) fn history_failure(failure: Failure) -> Failure {
     if failure.class != Class::UndefinedObject {
         return failure;
     }
-    Failure::new(Class::UndefinedObject, "the extension pg_backup was dropped meanwhile")
+    Failure::new(Class::UndefinedObject, DROPPED)
         .detail(failure.message)
         .hint("Run CREATE EXTENSION pg_backup again; archives that are complete stay on disk.")
 }

@@ -8,13 +8,20 @@ pub const DATABASES: &str = "
 SELECT oid, datname FROM pg_catalog.pg_database
  WHERE datallowconn AND NOT datistemplate AND datconnlimit NOT IN (-2, 0) ORDER BY datname";
 
-/// Schema of the extension in this database, and the database's id; no row without it.
+/// Schema of the extension in this database, the database's id, and the version of the extension;
+/// no row without it.
 pub const EXTENSION: &str = "
 SELECT n.nspname,
        (SELECT d.oid FROM pg_catalog.pg_database d
-         WHERE d.datname = pg_catalog.current_database())
+         WHERE d.datname = pg_catalog.current_database()),
+       e.extversion
   FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
  WHERE e.extname = 'pg_backup'";
+
+/// Version of the files that are installed: no row where there are none.
+pub const ON_DISK: &str = "
+SELECT a.default_version::text FROM pg_catalog.pg_available_extensions() a
+ WHERE a.name = 'pg_backup'";
 
 /// Names of databases by their ids, of those that can be connected to.
 pub const NAMES: &str = "

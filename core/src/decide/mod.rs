@@ -38,4 +38,5 @@ pub mod settings;
 pub mod timetable;
 pub mod toc;
 pub mod verify_level;
+pub mod versions;
 pub mod zone;

@@ -3,10 +3,13 @@
 
 use super::context::Context;
 use super::tools::version;
+use super::versions::judged;
 use super::{Report, ReportRow};
 use crate::catalog::facts::{RESTORING, WAY_BACK};
+use crate::catalog::recovery::EXTENSION;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Check, Home};
+use crate::decide::versions::LIBRARY;
 use crate::error::{Failure, Result};
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
@@ -103,6 +106,7 @@ async fn connection(
             "pg_backup.user must be a superuser; the default is the bootstrap superuser.",
         )),
     }
+    rows.extend(versions(context, session).await?);
     let stuck: String = session.one(control, RESTORING, &[]).await?.get(0);
     if !stuck.is_empty() {
         rows.push(ReportRow::new(
@@ -115,6 +119,17 @@ async fn connection(
         ));
     }
     Ok(Some(row.get(0)))
+}
+
+/// Whether library, SQL and the files on disk are of one version.
+async fn versions(context: &Context<'_>, session: &Server) -> Result<Option<ReportRow>> {
+    let rows = session.rows(context.control, EXTENSION, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mismatch = judged(session, context.control, row.get(2)).await?;
+    Ok(Some(match mismatch {
+        None => ReportRow::ok("version", LIBRARY),
+        Some(Failure { message, hint, .. }) => ReportRow::new("version", "warning", message, hint),
+    }))
 }
 
 async fn tools(context: &Context<'_>, major: Option<i32>, rows: &mut Vec<ReportRow>) -> Result<()> {

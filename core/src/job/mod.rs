@@ -25,6 +25,7 @@ pub mod scheduled;
 pub mod settle;
 pub mod tools;
 pub mod verify;
+pub mod versions;
 pub mod wait;
 
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,10 @@ impl ReportRow {
 
 /// Does what the request says. A row that a caller left for it gets its end in any case.
 pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
-    let result = audited(context, request).await;
+    let mut result = audited(context, request).await;
+    if let Err(failure) = result {
+        result = Err(versions::explained(context, &request.home, failure).await);
+    }
     if let (Err(failure), true) = (&result, request.home.id != 0) {
         settle::record_unbegun(context, &request.home, failure).await;
     }

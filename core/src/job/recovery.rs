@@ -4,6 +4,7 @@
 
 use super::context::Context;
 use super::settle::{LAUNCHER_LOCK_TIME, settle};
+use super::versions::{self, mismatch};
 use crate::catalog::history::History;
 use crate::catalog::lock_timeout;
 use crate::catalog::recovery::{DATABASES, EXTENSION, FINGERPRINT, NAMES};
@@ -37,6 +38,8 @@ pub struct Found {
     pub kept: Vec<Kept>,
     /// What could not be done or read in it.
     pub failures: Vec<Failure>,
+    /// Its SQL and the library are of different versions.
+    pub mismatch: Option<Failure>,
 }
 
 /// What was found in the whole server.
@@ -131,6 +134,22 @@ pub async fn database(
     let rows = server.rows(control, EXTENSION, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (schema, id): (String, u32) = (row.get(0), row.get(1));
+    let mismatch = mismatch(&server, control, row.get(2)).await?;
+    let found = read_database(context, &server, (name, schema, id), alive).await;
+    match (found, mismatch) {
+        (Ok(found), mismatch) => Ok(Some(Found { mismatch, ..found })),
+        (Err(failure), None) => Err(failure),
+        (Err(failure), Some(mismatch)) => Err(versions::unreadable(failure, mismatch)),
+    }
+}
+
+async fn read_database(
+    context: &Context<'_>,
+    server: &Server,
+    (name, schema, id): (&str, String, u32),
+    alive: Option<Living<'_>>,
+) -> Result<Found> {
+    let control = context.control;
     let home = request::Home {
         database: name.to_owned(),
         schema: schema.clone(),
@@ -140,7 +159,7 @@ pub async fn database(
         asker: None,
     };
     let lock = LAUNCHER_LOCK_TIME;
-    let history = History::open_within(&server, control, &home, lock).await?;
+    let history = History::open_within(server, control, &home, lock).await?;
     let mut failures = Vec::new();
     if let Some(alive) = alive {
         let here = || -> Vec<i64> {
@@ -158,7 +177,7 @@ pub async fn database(
     }
     let kept = history.all_kept().await?;
     let home = Home { database: name.to_owned(), schema };
-    Ok(Some(Found { id, home, entries, kept, failures }))
+    Ok(Found { id, home, entries, kept, failures, mismatch: None })
 }
 
 /// Removes uploads that got no part for longer than `keep`.
