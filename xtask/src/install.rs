@@ -1,7 +1,7 @@
 //! `xtask install`: library, control file and scripts into the directories of one PostgreSQL.
 //!
 //! In: the options and the workspace. Out: pg_backup.so, pg_backup.control,
-//! pg_backup--VERSION.sql, those of released versions and the upgrade scripts, readable by everybody.
+//! pg_backup--VERSION.sql, those of released versions and the upgrade scripts, for every user.
 //! Must hold: a running server that has mapped the old library keeps the old inode; a file whose
 //! content is the same is left alone, so that what depends on it need not be made again.
 

@@ -1,7 +1,7 @@
 //! Whether the library and the SQL of a database fit, and what to run where they do not.
 //!
 //! In: three versions: of the library that runs, of the SQL in a database, and of the files on disk
-//! that the next restart or `ALTER EXTENSION` would take. Out: nothing, or a [`Failure`] that tells.
+//! that the next restart or `ALTER EXTENSION` takes. Out: nothing, or a [`Failure`] that tells.
 //! Must hold: an older SQL always works with a newer library, less what is new.
 
 use std::cmp::Ordering;

@@ -135,7 +135,8 @@ fn older(live: &str, theirs: &Extension, ours: &Extension, reason: &str) -> Fail
             theirs.version, ours.version
         ))
         .hint(format!(
-            "Install version {} of pg_backup or a newer one, restart the server, and call it again.",
+            "Install version {} of pg_backup or a newer one, restart the server, and call it \
+             again.",
             theirs.version
         ))
 }

@@ -202,7 +202,11 @@ pub fn origin(
     }
     let detail = match stored.is_foreign {
         true => "brought in from elsewhere, and nothing proves that this server made it".to_owned(),
-        false => format!("made on another server (host \"{}\")", manifest.facts.server.host),
+        // pg_upgrade gives a cluster a new identifier.
+        false => format!(
+            "made on another server, or on this one before pg_upgrade (host \"{}\")",
+            manifest.facts.server.host
+        ),
     };
     match restore.allow_foreign {
         true => ReportRow::new(
