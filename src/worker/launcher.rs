@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::decide::retry::is_transient;
 use pg_backup_core::error::{Class, Failure, Result};
-use pg_backup_core::job::context::Context;
 use pg_backup_core::job::{Report, recovery, settle};
 use pgrx::{pg_guard, pg_sys};
 
-use super::control::{WorkerControl, cancelled};
+use super::control::cancelled;
+use super::engine::{alive, engine};
 use super::runner::encode;
 use super::schedules::Schedules;
 use super::slots::{self, Slot, State, Ticket};
@@ -233,34 +233,6 @@ impl Launcher {
         }
         conclude(ticket, failure);
     }
-}
-
-/// Runs a step of the engine to its end. The event loop goes with it, and so do connections that
-/// were dropped in it: a session that lingers would be in the way of others.
-pub(super) fn engine<T>(step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
-    let runtime = super::event_loop();
-    let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
-    let settings = settings::load();
-    let control = WorkerControl { ticket: None };
-    let context = Context { settings: &settings, harden: pg::harden, control: &control };
-    runtime.block_on(step(&context))
-}
-
-/// Every job that still has a word to say about its row.
-pub(super) fn alive() -> Vec<recovery::Alive> {
-    slots::read(|table| {
-        let alive = |slot: &&Slot| {
-            // One that waits has no row yet, or one that it was given.
-            let waits = slot.state == State::Queued || slot.state == State::Reserved;
-            let over = matches!(slot.state, State::Free | State::Finished | State::Orphaned);
-            !over && (slot.id != 0 || !waits)
-        };
-        let runs = |slot: &Slot| {
-            let second = (slot.second != 0).then_some((slot.home, slot.second));
-            std::iter::once((slot.home, slot.id)).chain(second).collect::<Vec<_>>()
-        };
-        table.slots.iter().filter(alive).flat_map(runs).collect()
-    })
 }
 
 fn orphan(ticket: Ticket, when: impl FnOnce(&Slot) -> bool) {

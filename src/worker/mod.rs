@@ -3,6 +3,7 @@
 
 pub mod call;
 mod control;
+mod engine;
 mod kept;
 mod launcher;
 pub mod pending;

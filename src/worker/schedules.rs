@@ -18,8 +18,8 @@ mod told;
 use look::request;
 use told::Told;
 
+use super::engine::{alive, engine};
 use super::kept::KeptDatabases;
-use super::launcher::{alive, engine};
 use super::slots::{self, State, Ticket};
 use crate::error::log_warning;
 use crate::settings;

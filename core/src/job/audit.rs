@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::Report;
 use super::context::Context;
-use super::settle::LAST_WORDS;
-use super::wait::last_words;
+use super::wait::{LAST_WORDS, last_words};
 use crate::catalog::{audit, lock_timeout};
 use crate::decide::request::{Asker, Home, Request};
 use crate::error::{Class, Failure, Result};

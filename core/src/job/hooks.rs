@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::ToSql;
 
 use super::context::Context;
-use super::wait::{last_words, timed};
+use super::wait::{LAST_WORDS, last_words, timed};
 use crate::catalog::COMMIT;
 use crate::catalog::history::History;
 use crate::catalog::hooks::{
@@ -179,7 +179,7 @@ async fn one(
     let ran = ran.await;
     if ran.is_err() {
         // SQL that catches a cancel, and does not look for its client, would go on for ever.
-        let control = last_words(context.control, super::settle::LAST_WORDS);
+        let control = last_words(context.control, LAST_WORDS);
         let _ = history.server.rows(&control, END_SESSION, &[&server.pid]).await;
     }
     ran.map_err(|failure| raised(failure, began.elapsed() >= limit && !limit.is_zero()))

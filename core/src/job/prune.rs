@@ -4,8 +4,7 @@
 
 use super::Report;
 use super::context::Context;
-use super::settle::LAST_WORDS;
-use super::wait::last_words;
+use super::wait::{LAST_WORDS, last_words};
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Home, Prune};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
-use super::wait::deadline;
+use super::wait::{LAST_WORDS, deadline, last_words};
 use super::{Report, backup, prune, verify};
 use crate::catalog::history::{History, NewRun};
 use crate::decide::backup_options::{Asked, Defaults};
@@ -225,7 +225,7 @@ pub async fn plan_retry(context: &Context<'_>, home: &Home, name: &str, failure:
     if !is_transient(failure.class) {
         return;
     }
-    let control = super::wait::last_words(context.control, super::settle::LAST_WORDS);
+    let control = last_words(context.control, LAST_WORDS);
     let access = &context.settings.access;
     let planned = async {
         let session = Server::connect(access, &control, &home.database, "pg_backup job").await?;

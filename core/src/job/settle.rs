@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::restore::Leftover;
-use super::wait::{joined, last_words};
+use super::wait::{LAST_WORDS, joined, last_words};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_unfinished::Unfinished;
 use crate::decide::request::{Home, Task};
@@ -19,9 +19,6 @@ use crate::host::archive::tail::Tail;
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
 use crate::host::threads;
-
-/// How long a job that ends badly may try to say so.
-pub const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// How long the launcher waits for a lock: others wait for it meanwhile.
 pub const LAUNCHER_LOCK_TIME: Duration = Duration::from_millis(200);

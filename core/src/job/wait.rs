@@ -15,6 +15,9 @@ use crate::host::threads;
 /// Between two looks: short against a dump, long against a system call.
 const PAUSE: Duration = Duration::from_millis(4);
 
+/// How long a job that ends badly may try to say so.
+pub const LAST_WORDS: Duration = Duration::from_secs(15);
+
 /// Asks `ready` until it has something.
 pub async fn until<T>(
     control: &dyn Control,

@@ -27,7 +27,7 @@ use chrono::Utc;
 use super::Report;
 use super::context::Context;
 use super::hooks;
-use super::wait::{deadline, last_words, patient};
+use super::wait::{LAST_WORDS, deadline, last_words, patient};
 use crate::catalog::history::{History, NewRun};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home};
@@ -139,7 +139,7 @@ async fn on_failure(work: &Work<'_>, home: &Home, facts: hooks::Facts, failure: 
 async fn warned(work: &Work<'_>, ran: Result<()>) -> Option<Failure> {
     let failure = ran.err()?;
     let text = format!("{}: {}", failure.message, failure.detail);
-    let control = last_words(work.context.control, super::settle::LAST_WORDS);
+    let control = last_words(work.context.control, LAST_WORDS);
     // When the row cannot be told, the log is.
     let _ = work.history.with_control(&control).warn(work.id, &[text]).await;
     Some(failure)

@@ -7,8 +7,8 @@ use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::context::Context;
 use crate::job::hooks::{self, Event, Facts};
-use crate::job::wait::last_words;
-use crate::job::{Report, settle, wait};
+use crate::job::wait::{LAST_WORDS, last_words};
+use crate::job::{Report, wait};
 
 /// Tells the row of a restore that succeeded, and does what comes after: through new sessions
 /// where the home database is the one that was replaced.
@@ -20,7 +20,7 @@ pub async fn ended(
     id: i64,
     facts: &Facts,
 ) -> Result<Report> {
-    let control = last_words(context.control, settle::LAST_WORDS);
+    let control = last_words(context.control, LAST_WORDS);
     let mut report = Report { id, ..Report::default() };
     let Some(live) = restore.replace.as_deref() else {
         history.with_control(&control).done(id).await?;

@@ -13,7 +13,7 @@ use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::server::Server;
 use crate::job::context::Context;
-use crate::job::wait::last_words;
+use crate::job::wait::{LAST_WORDS, last_words};
 
 /// Swaps back, or drops, and records it.
 pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Result<Report> {
@@ -37,7 +37,7 @@ pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Res
     if let Err(failure) = done {
         return Err(settle::record(context, home, &history, id, failure).await);
     }
-    let words = last_words(control, settle::LAST_WORDS);
+    let words = last_words(control, LAST_WORDS);
     let mut warnings = Vec::new();
     if rollback.end == KeptEnd::Rollback {
         warnings.extend(timescale::start_workers(context, &rollback.database).await.err());
@@ -98,7 +98,7 @@ async fn back(
         // The word that the names are changed was lost, the names are not.
         return Ok(());
     }
-    let words = last_words(context.control, settle::LAST_WORDS);
+    let words = last_words(context.control, LAST_WORDS);
     let _ = server.batch(&words, &allow_connections(&kept, false)).await;
     Err(failure)
 }
