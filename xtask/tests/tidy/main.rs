@@ -3,6 +3,7 @@
 //! In: every Rust file of the checkout, and docs/architecture.md. Out: one line for each place that
 //! is not as the others are. What it cannot see (whether a comment is true) is for people.
 
+mod map;
 mod source;
 
 use source::{Source, functions, has_statement, sources};
