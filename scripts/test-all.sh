@@ -10,35 +10,43 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly logs=${PG_BACKUP_TEST_DIR:?}
 read -ra majors <<<"${MAJORS:-15 16 17 18}"
 
-# Of nextest's or cargo test's summary: how many of a kind ("passed").
+# count LOG WORD: "498 passed" in the summary of nextest, or in those of cargo test.
 count() {
-    grep -E '^ *Summary |^test result:' "$1" | grep -oE "[0-9]+ $2" | awk '{ n += $1 } END { print n + 0 }'
+    grep -E '^ *Summary |^test result:' "$1" | grep -oE "[0-9]+ $2" |
+        awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Why tests did less than they could: lines that begin with "skipped: ", each once.
+# reasons MAJOR: why tests did less than they could, each once; they write it beside their tree.
 reasons() {
-    grep -ohE 'skipped: .*' "$1" | sort | uniq -c | awk '{ n = $1; $1 = $2 = ""; print n " times" $0 }'
+    local place=$logs
+    [ "$1" = 15 ] || place=$logs/pg$1
+    [ ! -f "$place/skipped" ] || sort "$place/skipped" | uniq -c |
+        sed -E "s/^ *([0-9]+) skipped: (.*)/$1: \2 (\1 times)/"
+}
+
+version_of() {
+    "$("$root/scripts/pg.sh" "$1")" --version 2>/dev/null | awk '{ print $2 }'
 }
 
 line() { printf '%-6s %-8s %7s %7s %8s  %s\n' "$@"; }
 
 main() {
-    local major log started failed=0 table=() notes=()
+    local major log started took status=0 table=() notes=()
+    mkdir -p "$logs"
     for major in "${majors[@]}"; do
         log=$logs/tests-$major.log
         started=$SECONDS
         echo "== PostgreSQL $major"
-        make -C "$root" test-cluster PG="$major" 2>&1 | tee "$log" || failed=1
-        version=$("$("$root/scripts/pg.sh" "$major")" --version | awk '{ print $2 }') || version=none
-        table+=("$(line "$major" "$version" "$(count "$log" passed)" "$(count "$log" failed)" \
-            "$(((SECONDS - started) / 60)):$(printf %02d $(((SECONDS - started) % 60)))" "$log")")
-        while read -r reason; do notes+=("$major: $reason"); done < <(reasons "$log")
+        make -C "$root" test-cluster PG="$major" 2>&1 | tee "$log" || status=1
+        took=$((SECONDS - started))
+        table+=("$(line "$major" "$(version_of "$major" || echo none)" "$(count "$log" passed)" \
+            "$(count "$log" failed)" "$((took / 60)):$(printf %02d $((took % 60)))" "$log")")
+        while read -r reason; do notes+=("$reason"); done < <(reasons "$major")
     done
     echo
     line major version passed failed minutes log
-    printf '%s\n' "${table[@]}"
-    printf '%s\n' "${notes[@]}"
-    return "$failed"
+    printf '%s\n' "${table[@]}" ${notes:+''} ${notes:+"${notes[@]}"}
+    return "$status"
 }
 
 main

@@ -30,6 +30,11 @@ pub fn needs_icu() -> bool {
     is_built_with("--with-icu") || skipped("this PostgreSQL was built without ICU")
 }
 
+/// Whether PostgreSQL was built with libxml: without it, the type xml takes no value.
+pub fn needs_libxml() -> bool {
+    is_built_with("--with-libxml") || skipped("this PostgreSQL was built without libxml")
+}
+
 /// Whether an extension that comes with PostgreSQL is installed.
 pub fn needs_extension(name: &str) -> bool {
     tree().extension_dir.join(format!("{name}.control")).exists()

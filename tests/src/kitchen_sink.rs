@@ -3,7 +3,7 @@
 //! In: a cluster. Out: a database, and a text that is equal for databases that are equal but for
 //! their names. Must hold: what belongs to an extension is the extension's business and no content.
 
-use crate::{Cluster, names_below};
+use crate::{Cluster, major, names_below, needs_extension, needs_icu, needs_libxml};
 
 const SCRIPT: &str = include_str!("kitchen_sink.sql");
 
@@ -41,19 +41,75 @@ SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
   SELECT concat_ws(' ', 'extension', extname, extnamespace::regnamespace) FROM pg_extension
 ) x";
 
+/// What newer major versions have on top.
+const NEWER: [(u32, &str); 2] = [
+    (17, "
+     GRANT MAINTAIN ON parent TO waiter WITH GRANT OPTION; GRANT MAINTAIN ON menu TO cook;
+     CREATE TABLE named_parts (k int GENERATED ALWAYS AS IDENTITY, v text) PARTITION BY LIST (v);
+     CREATE TABLE named_parts_a PARTITION OF named_parts FOR VALUES IN ('a');
+     INSERT INTO named_parts (v) VALUES ('a'), ('a');
+     CREATE FUNCTION at_the_door() RETURNS event_trigger LANGUAGE plpgsql
+         AS $$ BEGIN PERFORM 1; END $$;
+     CREATE EVENT TRIGGER door ON login EXECUTE FUNCTION at_the_door();
+     ALTER EVENT TRIGGER door ENABLE ALWAYS;
+     CREATE COLLATION builtin_c (provider = builtin, locale = 'C.UTF-8')"),
+    (18, "
+     CREATE TABLE virtuals (i int, twice int GENERATED ALWAYS AS (i * 2) VIRTUAL,
+         CONSTRAINT hoped CHECK (i > 0) NOT ENFORCED, CONSTRAINT named NOT NULL i);
+     INSERT INTO virtuals VALUES (-1), (2);
+     CREATE TABLE later_not_null (i int); INSERT INTO later_not_null VALUES (NULL);
+     ALTER TABLE later_not_null ADD CONSTRAINT unsure NOT NULL i NOT VALID;
+     CREATE TABLE stays (room int4range, during tstzrange, PRIMARY KEY (room, during WITHOUT OVERLAPS));
+     CREATE TABLE guests (room int4range, during tstzrange,
+         FOREIGN KEY (room, PERIOD during) REFERENCES stays (room, PERIOD during))"),
+];
+
+/// The script without what this build of PostgreSQL does not have.
+fn script() -> String {
+    let mut script = SCRIPT.to_owned();
+    if !needs_icu() {
+        let german = "(provider = icu, locale = 'de-u-co-phonebk', deterministic = false)";
+        script = script.replace(german, "FROM \"C\"");
+    }
+    if !needs_libxml() {
+        script = script.replace("x xml", "x text");
+    }
+    if !needs_extension("hstore") {
+        let lines = script.lines().filter(|line| !line.starts_with("CREATE EXTENSION"));
+        script = lines.collect::<Vec<_>>().join("\n");
+        for (line, instead) in [
+            ("COMMENT ON EXTENSION hstore IS 'ours';", ""),
+            ("h ext.hstore", "h text"),
+            ("CREATE INDEX trigrams ON child USING gin (more ext.gin_trgm_ops);", ""),
+            ("FOREIGN DATA WRAPPER postgres_fdw", "FOREIGN DATA WRAPPER nothing"),
+        ] {
+            script = script.replace(line, instead);
+        }
+    }
+    script
+}
+
 impl Cluster {
-    /// A database with everything, whose locale and tablespace are not those of the others.
+    /// A database with everything that this PostgreSQL has, whose locale and tablespace are not those of the others.
     pub fn make_kitchen_sink(&self, database: &str) {
         let place = self.make_dir("shelf");
         assert!(names_below(&place).is_empty());
+        let locale = match needs_icu() {
+            true => "LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk' LOCALE 'C.UTF-8'",
+            false => "LOCALE 'C'",
+        };
         let make = format!(
             "CREATE ROLE cook; CREATE ROLE waiter; CREATE TABLESPACE shelf LOCATION '{}';
-             CREATE DATABASE {database} TEMPLATE template0 TABLESPACE shelf ENCODING 'UTF8'
-             LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk' LOCALE 'C.UTF-8'",
+             CREATE DATABASE {database} TEMPLATE template0 TABLESPACE shelf ENCODING 'UTF8' {locale}",
             place.display()
         );
         self.psql("postgres", &make);
-        self.psql(database, SCRIPT);
+        self.psql(database, &script());
+        for (from, sql) in NEWER {
+            if major() >= from {
+                self.psql(database, sql);
+            }
+        }
         self.psql("postgres", &PROPERTIES.replace("NAME", database));
     }
 

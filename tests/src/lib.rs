@@ -36,7 +36,7 @@ mod tmpfs;
 mod tree;
 mod upgraded;
 
-pub use ability::{major, needs_extension, needs_icu, needs_major, skipped};
+pub use ability::{major, needs_extension, needs_icu, needs_libxml, needs_major, skipped};
 pub use check::{DEAF, Faults, Gate, LINGERING, STOPPED};
 pub use client::Rows;
 pub use cluster::{Builder, Cluster, Mode};
@@ -45,7 +45,7 @@ pub use everything::run_tool;
 pub use expect::{CONTENT, assert_same_text, script};
 pub use hostile::{Guard, HARM, Victim};
 pub use job::{Call, Hold, LIMIT, Run, names_below};
-pub use place::{base, bin, give_to_server};
+pub use place::{base, bin, give_to_server, tree_dirs};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };

@@ -52,6 +52,11 @@ pub(crate) fn tree_of(pg_config: &Path) -> Tree {
     }
 }
 
+/// Where libraries and extensions lie in the tree.
+pub fn tree_dirs() -> (&'static Path, &'static Path) {
+    (&tree().libdir, &tree().extension_dir)
+}
+
 /// All that a pg_config says, a line each.
 fn told_by(pg_config: &Path) -> String {
     let output = std::process::Command::new(pg_config).output().unwrap_or_else(|error| {

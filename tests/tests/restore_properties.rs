@@ -1,21 +1,40 @@
 //! Encodings, locales, limits and flags of databases come back: in a new database, in the place of
 //! the live one, and after the swap back.
 
-use pg_backup_tests::{Cluster, NEW};
+use pg_backup_tests::{Cluster, NEW, needs_icu, needs_major};
 
 /// What a database can be made with, and text that fits into it.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 4] = [
     ("ENCODING 'LATIN1' LOCALE 'C'", "größe"),
     ("ENCODING 'SQL_ASCII' LOCALE 'C'", "gr\u{f6}\u{df}e"),
     ("ENCODING 'EUC_JP' LOCALE 'POSIX'", "日本"),
     ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'", "größe"),
-    ("ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'sv' LOCALE 'C'", "äöå"),
 ];
+
+/// The same of what newer versions and more complete builds have.
+fn kinds() -> Vec<(&'static str, &'static str)> {
+    let mut kinds = KINDS.to_vec();
+    if needs_icu() {
+        kinds.push(("ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'sv' LOCALE 'C'", "äöå"));
+        if needs_major(16, "rules of ICU") {
+            let kind = "LOCALE_PROVIDER icu ICU_LOCALE 'sv' ICU_RULES '& a < g' LOCALE 'C'";
+            kinds.push((kind, "äöå"));
+        }
+    }
+    if needs_major(17, "provider builtin") {
+        kinds.push(("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'", "äöå"));
+        kinds.push(("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C' LOCALE 'C.UTF-8'", "äöå"));
+    }
+    if needs_major(18, "locale PG_UNICODE_FAST") {
+        kinds.push(("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'PG_UNICODE_FAST' LOCALE 'C'", "äöå"));
+    }
+    kinds
+}
 
 #[test]
 fn every_encoding_and_locale_comes_back() {
     let cluster = Cluster::start();
-    for (kind, text) in KINDS {
+    for (kind, text) in kinds() {
         cluster.sql("postgres", &format!("CREATE DATABASE app TEMPLATE template0 {kind}"));
         let make = format!(
             "CREATE TABLE t AS SELECT '{text}'::text AS \"x\"; \
@@ -47,6 +66,10 @@ fn every_encoding_and_locale_comes_back() {
 fn a_live_database_with_limits_is_replaced_and_gets_those_of_the_archive() {
     let cluster = Cluster::start();
     let id = cluster.make_aged();
+    let newer: &[&str] = match needs_major(17, "transaction_timeout") {
+        true => &["ALTER DATABASE app SET transaction_timeout = '1ms'"],
+        false => &[],
+    };
     for spoil in [
         "ALTER DATABASE app CONNECTION LIMIT 0",
         "ALTER DATABASE app SET default_transaction_read_only = on",
@@ -56,7 +79,10 @@ fn a_live_database_with_limits_is_replaced_and_gets_those_of_the_archive() {
         "REVOKE ALL ON DATABASE app FROM PUBLIC",
         "ALTER ROLE ALL IN DATABASE app SET lock_timeout = '1ms'",
         "ALTER ROLE postgres IN DATABASE app SET idle_session_timeout = '1ms'",
-    ] {
+    ]
+    .iter()
+    .chain(newer)
+    {
         cluster.sql("postgres", spoil);
         cluster.replace_app("postgres", &id);
         let settings = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d \
