@@ -103,3 +103,8 @@ dist: ## the committed source as PGXN takes it: target/dist/pg_backup-VERSION.zi
 	@version=$$(cargo pkgid --package pg_backup | sed 's/.*[@#]//'); mkdir -p target/dist; \
 	zip=target/dist/pg_backup-$$version.zip; \
 	git archive --format=zip --prefix="pg_backup-$$version/" --output="$$zip" HEAD; echo "$$zip"
+
+.PHONY: reference
+reference: test-install ## write docs/reference.md, and what SQL prints, into the documents
+	PG_BACKUP_WRITE_DOCS=1 cargo $(TEST_RUNNER) -p pg_backup_tests -- \
+	    documentation:: readme:: readme_sql::

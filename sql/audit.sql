@@ -42,8 +42,25 @@ $$;
 REVOKE ALL ON backup_audit_entries, backup_audit FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_audit_entries_id_seq FROM PUBLIC;
 
-COMMENT ON TABLE backup_audit_entries IS
-    'every administrative action; read it through backup_audit';
+COMMENT ON FUNCTION backup_audit_record IS
+    'Internal: writes a row of backup_audit for the calls of pg_backup.';
+
 COMMENT ON VIEW backup_audit IS
-    'who did what, when, from which address: every call that restores, deletes, moves or reconfigures';
-COMMENT ON FUNCTION backup_audit_record IS 'for the calls of pg_backup: writes a row of backup_audit';
+    'Who did what, when and from where: every call that restores, deletes, moves or reconfigures.';
+COMMENT ON COLUMN backup_audit.id IS 'Number of the entry.';
+COMMENT ON COLUMN backup_audit.at IS 'When it was asked for.';
+COMMENT ON COLUMN backup_audit.role IS 'The role whose rights it had.';
+COMMENT ON COLUMN backup_audit.session_role IS 'The role that had logged in.';
+COMMENT ON COLUMN backup_audit.address IS 'Of the client; NULL: the Unix socket.';
+COMMENT ON COLUMN backup_audit.application IS 'What the client calls itself (application_name).';
+COMMENT ON COLUMN backup_audit.action IS 'The function or procedure.';
+COMMENT ON COLUMN backup_audit.detail IS 'Its arguments.';
+COMMENT ON COLUMN backup_audit.run_id IS 'The run in backup_history that came of it.';
+COMMENT ON COLUMN backup_audit.outcome IS
+    'How it ended; NULL while it goes on, and after one that was killed.';
+COMMENT ON COLUMN backup_audit.error IS 'Why it failed.';
+
+COMMENT ON TABLE backup_audit_entries IS
+    'Every administrative action; read it through backup_audit.';
+COMMENT ON SEQUENCE backup_audit_entries_id_seq IS 'Numbers of entries of the audit.';
+COMMENT ON INDEX backup_audit_entries_pkey IS 'An entry of the audit by its number.';

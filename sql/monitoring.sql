@@ -145,7 +145,24 @@ SELECT coalesce(string_agg(text, '' ORDER BY number), '') || E'# EOF\n'
          GROUP BY f.number, f.name, f.type, f.unit, f.help) t
 $$;
 
-COMMENT ON VIEW backup_status IS
-    'each database: last good backup and its age, last failure, next run, trend of the size in percent, overdue';
 COMMENT ON FUNCTION backup_metrics IS
-    'the state of all backups of this history as OpenMetrics text, for an exporter of Prometheus';
+'The state of all backups of this history as OpenMetrics text, for an exporter of Prometheus.';
+
+COMMENT ON VIEW backup_status IS
+    'Each database: how its backups are.';
+COMMENT ON COLUMN backup_status.database IS 'A database that was backed up or is scheduled.';
+COMMENT ON COLUMN backup_status.last_success IS 'When its newest good backup ended.';
+COMMENT ON COLUMN backup_status.last_success_id IS 'Id of that backup.';
+COMMENT ON COLUMN backup_status.last_success_age IS 'How long ago that was.';
+COMMENT ON COLUMN backup_status.duration IS 'How long that backup took.';
+COMMENT ON COLUMN backup_status.size_bytes IS 'Size of its archive.';
+COMMENT ON COLUMN backup_status.database_size_bytes IS 'Size of the database then.';
+COMMENT ON COLUMN backup_status.size_trend IS
+    'Percent by which size_bytes differs from the mean of up to five before.';
+COMMENT ON COLUMN backup_status.last_failure IS
+    'When a run last failed, was interrupted or missed.';
+COMMENT ON COLUMN backup_status.last_error IS 'The error of that run.';
+COMMENT ON COLUMN backup_status.running IS 'Whether a backup waits or runs.';
+COMMENT ON COLUMN backup_status.next_run IS 'When the next schedule runs.';
+COMMENT ON COLUMN backup_status.overdue IS
+    'Whether a schedule should have made a backup more than five minutes ago and has not.';

@@ -39,29 +39,116 @@ CREATE VIEW backup_hooks AS
 SELECT event, name, sql, role, changed_at FROM @extschema@.backup_hook_entries
  ORDER BY event, name;
 
-COMMENT ON TABLE backup_schedule_entries IS
-    'schedules and how far each has come; read them through backup_schedules';
-COMMENT ON TABLE backup_hook_entries IS 'hooks; read them through backup_hooks';
-COMMENT ON VIEW backup_schedules IS
-    'schedules of this database: what each says, when it runs next and how it went';
-COMMENT ON VIEW backup_hooks IS 'SQL that runs at the events of a run, and the role whose rights it has';
 COMMENT ON PROCEDURE backup_schedule IS
-    'make a schedule, or make it anew: cron (''0 3 * * *'') or ''daily 03:00'', what to keep, how to run';
-COMMENT ON PROCEDURE backup_unschedule IS 'remove a schedule; its backups stay';
-COMMENT ON PROCEDURE backup_pause IS 'pause a schedule until backup_resume()';
+'Make a schedule, or make it anew: when, what to keep, how to run; takes effect at COMMIT.
+- name: of the schedule.
+- cron: five fields as in crontab(5), or words: hourly, daily 03:00, weekly sun 03:00, monthly last 03:00.
+- timezone: name of a zone, by default that of the session.
+- database: which one, by default this one.
+- keep_last: keep the newest so many.
+- keep_daily: keep one of each of so many days.
+- keep_weekly: keep one of each of so many ISO weeks.
+- keep_monthly: keep one of each of so many months.
+- keep_yearly: keep one of each of so many years.
+- keep_within: keep all that are not older.
+- enabled: false makes it paused.
+- on_overlap: skip or queue, while another backup of the database runs.
+- catch_up: how late a missed run is made up for; 0 never.
+- retries: further attempts after a failure that passes by itself, 0 to 10.
+- at_start: also run at every start of the server.
+- max_runtime: end a run that takes longer, by default pg_backup.max_runtime.
+- verify: verify the archive once more after each run: file, list, read or restore.
+- options: arguments of backup_create() by name.';
+
+COMMENT ON PROCEDURE backup_unschedule IS
+'Remove a schedule; its backups stay.
+- name: of the schedule.';
+
+COMMENT ON PROCEDURE backup_pause IS
+'Pause a schedule until backup_resume().
+- name: of the schedule.';
+
 COMMENT ON PROCEDURE backup_resume IS
-    'let a paused schedule run again; what was due meanwhile is not made up for';
-COMMENT ON FUNCTION backup_run IS 'run a schedule now; gives the id of the run';
+'Let a paused schedule run again; what was due meanwhile is not made up for.
+- name: of the schedule.';
+
+COMMENT ON FUNCTION backup_run IS
+'Run a schedule now; gives the id of the run.
+- name: of the schedule.
+- wait: true waits for the end, and a failure is an error; false begins at COMMIT.';
+
 COMMENT ON FUNCTION backup_next_runs IS
-    'when an expression runs next, by the same code that runs it';
-COMMENT ON FUNCTION backup_next_run IS 'next time of a schedule, behind the view backup_schedules';
-COMMENT ON FUNCTION backup_schedules_changed IS
-    'tells the launcher of changed schedules, behind a trigger';
-COMMENT ON FUNCTION backup_home_id IS 'id of this database, behind a default of the history';
+'When an expression runs next, by the same code that runs it.
+- cron: as in backup_schedule().
+- timezone: name of a zone, by default that of the session.
+- n: how many, at most 100000.
+- after: later than this, by default now.';
+
 COMMENT ON FUNCTION backup_retention IS
-    'what the policy of a schedule keeps and prunes, and why: exactly what backup_prune() does';
+'What the policy of a schedule keeps and prunes, and why: exactly what backup_prune() does.
+- schedule: its name.
+-> id: the backup.
+-> verdict: keep or prune.
+-> reasons: why it is kept.';
+
 COMMENT ON PROCEDURE backup_prune IS
-    'apply the policy of a schedule now; dry_run only says what would go';
+'Apply the policy of a schedule now.
+- schedule: its name.
+- dry_run: true only says what would go.';
+
 COMMENT ON PROCEDURE backup_hook IS
-    'register SQL under a name with the caller''s rights, for an event: before_backup, after_backup, on_failure, before_restore, after_restore and assert (both in the restored database, assert must return true), after_swap; SQL NULL removes it';
-COMMENT ON FUNCTION backup_run_hook IS 'runs a hook with the rights of its role, for the runner';
+'Register SQL that runs at an event with the rights of the caller, or remove it.
+- event: before_backup, after_backup, on_failure, before_restore, after_restore, after_swap, or assert (in a restored database, must return true).
+- name: of the hook; hooks of an event run in the order of their names.
+- sql: what to run; NULL removes the hook.';
+
+COMMENT ON FUNCTION backup_home_id IS
+    'Internal: id of this database, behind a default of backup_runs.';
+COMMENT ON FUNCTION backup_next_run IS
+    'Internal: next time of a schedule, behind the view backup_schedules.';
+COMMENT ON FUNCTION backup_run_hook IS
+    'Internal: runs a hook with the rights of its role, for the runner.';
+COMMENT ON FUNCTION backup_schedules_changed IS
+    'Internal: tells the launcher of changed schedules, behind a trigger.';
+
+COMMENT ON VIEW backup_schedules IS
+    'Schedules of this database: what each says, when it runs next and how it went.';
+COMMENT ON COLUMN backup_schedules.name IS 'Name of the schedule.';
+COMMENT ON COLUMN backup_schedules.cron IS 'When it runs: five fields or words.';
+COMMENT ON COLUMN backup_schedules.timezone IS 'Zone that cron is read in.';
+COMMENT ON COLUMN backup_schedules.database IS 'The database that is backed up.';
+COMMENT ON COLUMN backup_schedules.enabled IS 'False when it is paused.';
+COMMENT ON COLUMN backup_schedules.state IS
+    'active, paused, or copy (its original is in another database and runs there).';
+COMMENT ON COLUMN backup_schedules.keep_last IS 'Keep the newest so many.';
+COMMENT ON COLUMN backup_schedules.keep_daily IS 'Keep one of each of so many days.';
+COMMENT ON COLUMN backup_schedules.keep_weekly IS 'Keep one of each of so many ISO weeks.';
+COMMENT ON COLUMN backup_schedules.keep_monthly IS 'Keep one of each of so many months.';
+COMMENT ON COLUMN backup_schedules.keep_yearly IS 'Keep one of each of so many years.';
+COMMENT ON COLUMN backup_schedules.keep_within IS 'Keep all that are not older.';
+COMMENT ON COLUMN backup_schedules.on_overlap IS
+    'skip or queue, while another backup of the database runs.';
+COMMENT ON COLUMN backup_schedules.catch_up IS 'How late a missed run is made up for.';
+COMMENT ON COLUMN backup_schedules.retries IS
+    'Further attempts after a failure that passes by itself.';
+COMMENT ON COLUMN backup_schedules.at_start IS 'Whether it also runs at every start of the server.';
+COMMENT ON COLUMN backup_schedules.max_runtime IS 'A run that takes longer is ended.';
+COMMENT ON COLUMN backup_schedules.verify IS 'Level of a further verification after each run.';
+COMMENT ON COLUMN backup_schedules.options IS 'Arguments of backup_create() by name.';
+COMMENT ON COLUMN backup_schedules.requested_by IS 'The role that made the schedule.';
+COMMENT ON COLUMN backup_schedules.next_run IS 'When it runs next.';
+COMMENT ON COLUMN backup_schedules.last_run IS 'When its last run began, or was due.';
+COMMENT ON COLUMN backup_schedules.last_status IS 'Status of its last run.';
+COMMENT ON COLUMN backup_schedules.last_success IS 'When its last good run ended.';
+COMMENT ON COLUMN backup_schedules.missed IS
+    'Due times since the last good run that passed without a run.';
+
+COMMENT ON VIEW backup_hooks IS
+    'SQL that runs at the events of a run, and the role whose rights it has.';
+COMMENT ON COLUMN backup_hooks.event IS 'When it runs.';
+COMMENT ON COLUMN backup_hooks.name IS 'Name of the hook; hooks of an event run in their order.';
+COMMENT ON COLUMN backup_hooks.sql IS 'What runs.';
+COMMENT ON COLUMN backup_hooks.role IS 'The role that registered it.';
+COMMENT ON COLUMN backup_hooks.changed_at IS 'When it was registered.';
+COMMENT ON TRIGGER backup_schedules_changed ON backup_schedule_entries IS
+    'Whoever changes a schedule: the launcher reads them again at COMMIT.';

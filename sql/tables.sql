@@ -77,9 +77,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
                                             0) AS hash) h
 $$;
 
-COMMENT ON FUNCTION backup_migration_hashes IS
-    'a number for each migration that a manifest names, in order: behind the view backup_list';
-
 -- No foreign key: the tables of an extension get their rows in any order when pg_restore works with
 -- several jobs.
 CREATE TABLE backup_manifests (
@@ -153,3 +150,61 @@ SELECT pg_catalog.pg_extension_config_dump('backup_manifests', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_runs_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_schedule_entries', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_hook_entries', '');
+
+COMMENT ON FUNCTION backup_migration_hashes IS
+    'Internal: a number for each migration that a manifest names, in order.';
+
+COMMENT ON TABLE backup_runs IS 'Every run of pg_backup; read it through backup_history.';
+COMMENT ON COLUMN backup_runs.subject IS
+    'What it works on: the backup of a verification or restore, the restore of a rollback.';
+COMMENT ON COLUMN backup_runs.removal IS
+    'What file_state becomes when the file is gone: tells what to finish after a crash.';
+COMMENT ON COLUMN backup_runs.target_id IS
+    'Id of the database that a restore makes, chosen before it exists.';
+COMMENT ON COLUMN backup_runs.target_name IS 'Name that this database is made under.';
+COMMENT ON COLUMN backup_runs.kept IS 'Name of the database that a restore replaced and kept.';
+COMMENT ON COLUMN backup_runs.kept_id IS
+    'Id of that database: one that has only the name is somebody else''s.';
+COMMENT ON COLUMN backup_runs.home_id IS
+    'Id of the database that holds this row; tells a copy from its original.';
+COMMENT ON COLUMN backup_runs.database_id IS
+    'Id of the database that was backed up, which survives a rename.';
+COMMENT ON COLUMN backup_runs.is_foreign IS
+    'Whether the archive was brought in, and nothing proves that this server has made it.';
+COMMENT ON COLUMN backup_runs.made_at IS
+    'When the content of an import was made, as it says itself, never later than the import.';
+COMMENT ON SEQUENCE backup_runs_id_seq IS 'Ids of runs.';
+COMMENT ON INDEX backup_runs_pkey IS 'A run by its id.';
+COMMENT ON INDEX backup_runs_database_status_idx IS
+    'The newest runs of a database with a status, for lists and backup_status.';
+COMMENT ON INDEX backup_runs_unfinished_idx IS 'The few runs that have not ended.';
+COMMENT ON INDEX backup_runs_schedule_idx IS 'The newest runs of a schedule.';
+COMMENT ON INDEX backup_runs_imports_idx IS 'Imports: few, among many backups.';
+COMMENT ON INDEX backup_runs_deleting_idx IS 'Files whose removal is not finished.';
+
+COMMENT ON TABLE backup_manifests IS
+    'Manifest of each backup; read it through backup_manifest.';
+COMMENT ON COLUMN backup_manifests.format IS
+    'Format of the dump, beside the manifest so that a list need not decompress it.';
+COMMENT ON COLUMN backup_manifests.migrations_key IS
+    'Hash of the migrations: archives with the same one are compared once.';
+COMMENT ON COLUMN backup_manifests.migrations IS
+    'The migrations as numbers, in order: what tells whether two sets differ.';
+COMMENT ON INDEX backup_manifests_pkey IS 'A manifest by the id of its backup.';
+
+COMMENT ON TABLE backup_schedule_entries IS
+    'Schedules and how far each has come; read them through backup_schedules.';
+COMMENT ON COLUMN backup_schedule_entries.home IS
+    'Name of the database when this was written: in a copy beside the original it does not run.';
+COMMENT ON COLUMN backup_schedule_entries.last_due IS 'Due times up to here are dealt with.';
+COMMENT ON COLUMN backup_schedule_entries.attempt IS
+    'The attempt that failed last; 0 when there is nothing to try again.';
+COMMENT ON COLUMN backup_schedule_entries.retry_at IS 'When the next attempt is due.';
+COMMENT ON INDEX backup_schedule_entries_pkey IS 'A schedule by its name.';
+
+COMMENT ON TABLE backup_hook_entries IS 'Hooks; read them through backup_hooks.';
+COMMENT ON COLUMN backup_hook_entries.role_id IS
+    'Id of the role: one that was made anew under the same name does not inherit the hook.';
+COMMENT ON COLUMN backup_hook_entries.system IS
+    'The cluster in which that id means that role, whatever it is called by now.';
+COMMENT ON INDEX backup_hook_entries_pkey IS 'A hook by its event and name.';

@@ -25,16 +25,48 @@ SELECT u.id, u.filename, u.size_bytes, u.received_bytes,
 REVOKE ALL ON backup_uploads FROM PUBLIC;
 
 COMMENT ON FUNCTION backup_download IS
-    'the archive of a backup as chunks of chunk_bytes bytes, numbered from 0, beginning with from_chunk; its SHA-256 is in backup_history';
-COMMENT ON FUNCTION backup_download_chunks IS 'chunks behind backup_download()';
+'The archive of a backup as chunks, in their order; its SHA-256 is in backup_history.
+- id: the backup.
+- chunk_bytes: size of a chunk, 1024 to 16777216.
+- from_chunk: number of the first chunk wanted, from 0.
+-> chunk_no: number of the chunk, from 0.
+-> data: the bytes.';
+
 COMMENT ON FUNCTION backup_upload_begin IS
-    'begin the upload of an archive of size_bytes bytes with this SHA-256 (hexadecimal); gives the id of the upload';
+'Begin the upload of an archive, a dump or a script; gives the id of the upload.
+- filename: a label; no file of that name is made.
+- size_bytes: how many bytes will come.
+- sha256: of all of them, hexadecimal.';
+
 COMMENT ON FUNCTION backup_upload_part IS
-    'send bytes of an upload, beginning at at_byte (from 0), in any order, also twice; gives how many bytes are there';
+'Send bytes of an upload, in any order, also twice; gives how many bytes are there.
+- id: the upload.
+- at_byte: where data begins, from 0.
+- data: up to 16 MiB.';
+
 COMMENT ON FUNCTION backup_upload_finish IS
-    'import an upload that is whole, if its SHA-256 is as announced; gives the id of the run, which is the backup';
+'Import an upload that is whole, if its SHA-256 is as announced; gives the id of the run, which is the backup.
+- id: the upload.';
+
 COMMENT ON FUNCTION backup_upload_abort IS
-    'remove an upload and what was sent; false when there is none';
-COMMENT ON FUNCTION backup_upload_rows IS 'rows behind the view backup_uploads';
+'Remove an upload and what was sent; false when there is none.
+- id: the upload.';
+
+COMMENT ON FUNCTION backup_download_chunks IS 'Internal: chunks behind backup_download().';
+COMMENT ON FUNCTION backup_upload_rows IS 'Internal: rows behind the view backup_uploads.';
+
 COMMENT ON VIEW backup_uploads IS
-    'uploads to this server that are under way: what is there, which bytes are missing, until when it is kept';
+    'Uploads to this server that are under way.';
+COMMENT ON COLUMN backup_uploads.id IS 'Id of the upload.';
+COMMENT ON COLUMN backup_uploads.filename IS 'What its sender calls it.';
+COMMENT ON COLUMN backup_uploads.size_bytes IS 'How many bytes will come.';
+COMMENT ON COLUMN backup_uploads.received_bytes IS 'How many are there.';
+COMMENT ON COLUMN backup_uploads.missing IS 'Which bytes are missing.';
+COMMENT ON COLUMN backup_uploads.sha256 IS 'What all of them will have, as announced.';
+COMMENT ON COLUMN backup_uploads.requested_by IS 'The role that began it.';
+COMMENT ON COLUMN backup_uploads.database IS 'The database where it was begun.';
+COMMENT ON COLUMN backup_uploads.started_at IS 'When it was begun.';
+COMMENT ON COLUMN backup_uploads.last_part_at IS 'When the last part came.';
+COMMENT ON COLUMN backup_uploads.kept_until IS
+    'When it is removed if no further part comes; NULL: never.';
+COMMENT ON COLUMN backup_uploads.error IS 'Why it cannot be read.';

@@ -1,4 +1,4 @@
--- What people look at, small calls that need no job, rights, and what \d+ and \df+ say.
+-- What people look at, small calls that need no job, and rights.
 
 CREATE VIEW backup_history AS
 SELECT id, kind, database, status, origin, schedule, requested_by, queued_at, started_at,
@@ -183,79 +183,92 @@ BEGIN
 END
 $$;
 
--- Nothing is for everybody.
-REVOKE ALL ON backup_runs, backup_manifests, backup_schedule_entries, backup_hook_entries,
-    backup_history, backup_list, backup_manifest, backup_progress, backup_schedules, backup_hooks, backup_status,
-    backup_rollback_points
-  FROM PUBLIC;
-REVOKE ALL ON SEQUENCE backup_runs_id_seq FROM PUBLIC;
-DO $$
-DECLARE
-    routine regprocedure;
-BEGIN
-    FOR routine IN
-        SELECT d.objid::regprocedure FROM pg_catalog.pg_depend d
-          JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-         WHERE d.classid = 'pg_catalog.pg_proc'::regclass
-           AND d.refclassid = 'pg_catalog.pg_extension'::regclass
-           AND d.deptype = 'e' AND e.extname = 'pg_backup'
-    LOOP
-        EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
-    END LOOP;
-END
-$$;
+COMMENT ON VIEW backup_history IS
+    'Every run, newest first, also the failed ones.';
+COMMENT ON COLUMN backup_history.id IS 'Id of the run; of a backup, also the id of the backup.';
+COMMENT ON COLUMN backup_history.kind IS 'backup, restore, verify, import or prune (a deletion).';
+COMMENT ON COLUMN backup_history.database IS
+    'The database that was backed up, restored or verified.';
+COMMENT ON COLUMN backup_history.status IS
+    'queued, running, verifying, succeeded, failed, cancelled, skipped, missed (due, and nobody was there) or interrupted (the server or its process stopped).';
+COMMENT ON COLUMN backup_history.origin IS
+    'Who began it: manual, schedule, catch_up, retry, start; safety or rollback of a restore; upload or scan of an import.';
+COMMENT ON COLUMN backup_history.schedule IS 'The schedule that it belongs to.';
+COMMENT ON COLUMN backup_history.requested_by IS 'The role that called.';
+COMMENT ON COLUMN backup_history.queued_at IS 'When it was asked for, or due.';
+COMMENT ON COLUMN backup_history.started_at IS 'When work on it began.';
+COMMENT ON COLUMN backup_history.finished_at IS 'When it ended.';
+COMMENT ON COLUMN backup_history.duration IS 'From started_at to finished_at.';
+COMMENT ON COLUMN backup_history.file IS 'Path of the archive below the backup directory.';
+COMMENT ON COLUMN backup_history.file_state IS
+    'available, missing, damaged, deleting, pruned (by retention) or deleted (by hand).';
+COMMENT ON COLUMN backup_history.size_bytes IS 'Size of the archive.';
+COMMENT ON COLUMN backup_history.database_size_bytes IS
+    'Size of the database when it was backed up.';
+COMMENT ON COLUMN backup_history.sha256 IS
+    'Of the archive, hexadecimal, computed from what was read back.';
+COMMENT ON COLUMN backup_history.verified_at IS 'When the archive was verified last.';
+COMMENT ON COLUMN backup_history.verify_level IS 'How far: file, list, read or restore.';
+COMMENT ON COLUMN backup_history.pinned IS 'Whether it is protected from retention and deletion.';
+COMMENT ON COLUMN backup_history.comment IS 'What the caller said.';
+COMMENT ON COLUMN backup_history.warnings IS 'What went well and should still be known.';
+COMMENT ON COLUMN backup_history.error IS 'Why it did not succeed.';
+COMMENT ON COLUMN backup_history.error_detail IS 'What is known of the error.';
+COMMENT ON COLUMN backup_history.error_hint IS 'What to do about the error.';
 
-COMMENT ON TABLE backup_runs IS 'every run of pg_backup; read it through backup_history';
-COMMENT ON TABLE backup_manifests IS 'manifest of each backup; read it through backup_manifest';
-COMMENT ON VIEW backup_history IS 'every run, newest first, also the failed ones';
-COMMENT ON VIEW backup_manifest IS 'what lies in each archive and where it comes from';
-COMMENT ON VIEW backup_progress IS 'jobs of the whole server that wait or run';
-COMMENT ON FUNCTION backup_create IS
-    'back up a database into one verified archive; gives the id of the run';
-COMMENT ON FUNCTION backup_wait IS
-    'wait for the end of a run, at most timeout; gives its status';
-COMMENT ON FUNCTION backup_cancel IS
-    'cancel a run that waits or runs; false when there is none';
-COMMENT ON FUNCTION backup_verify IS
-    'check an archive: level file (size, SHA-256), list (structure), read (every byte decoded), restore (into a scratch database, rows counted, dropped)';
-COMMENT ON FUNCTION backup_scan IS
-    'compare the backup directory with the history: adopts archives without a row, marks those that are gone or have another size, reports what is not of pg_backup; touches no file';
-COMMENT ON FUNCTION backup_contents IS
-    'table of contents of an archive, attached files too (type ATTACHMENT)';
-COMMENT ON FUNCTION backup_extract IS
-    'write a member or a folder of members of an archive (attachments/...) into a directory that does not exist yet; gives the number of files';
-COMMENT ON FUNCTION backup_export IS
-    'copy an archive out: layout zip, dump (custom format and manifest), sql.gz (for psql) or directory (everything unpacked); gives what was written, bytes';
 COMMENT ON VIEW backup_list IS
-    'archives that are there, newest first, and whether each fits this database: compatible (the same migrations), older (migrations_added since), incompatible (migrations_removed are not in this database), unknown (nothing to compare, or a backup of another database: see backup_compatibility), broken (the file is missing or damaged); sizes in bytes';
-COMMENT ON FUNCTION backup_compatibility IS
-    'compare a backup with its database as it is now, or with the migrations in known (as their framework names them; app.name for Django): badge as in backup_list, the names that were added since, and those that only the backup has';
-COMMENT ON FUNCTION backup_compatibility_here IS
-    'the same without a job, for backup_inspect: unknown for a backup of another database';
-COMMENT ON FUNCTION backup_list_badges IS 'rows behind the view backup_list';
-COMMENT ON FUNCTION backup_inspect IS
-    'manifest of a backup with sizes in bytes, counts, age in seconds, and the migrations on which it and its database differ';
-COMMENT ON FUNCTION backup_import IS
-    'take a file below pg_backup.import_directories into the catalogue: an archive of pg_backup, a dump of pg_dump in any format, an SQL script (.gz, .zst), a backup of Tracearr; gives the id of the run';
-COMMENT ON FUNCTION backup_check IS
-    'the doctor: what stands between this server and a good backup';
-COMMENT ON PROCEDURE backup_restore IS
-    'restore a backup: into a new database, in the place of a live one, or into a schema of it';
-COMMENT ON PROCEDURE backup_rollback IS
-    'swap the database that a restore replaced back into its place';
-COMMENT ON PROCEDURE backup_accept IS
-    'drop the database that a restore replaced: there is no way back then';
+    'Archives that are there, newest first, and whether each fits this database.';
+COMMENT ON COLUMN backup_list.id IS 'Id of the backup.';
+COMMENT ON COLUMN backup_list.database IS 'The database that was backed up.';
+COMMENT ON COLUMN backup_list.created IS 'When it was made, as far as is known.';
+COMMENT ON COLUMN backup_list.age IS 'How long ago that was.';
+COMMENT ON COLUMN backup_list.size_bytes IS 'Size of the archive.';
+COMMENT ON COLUMN backup_list.database_size_bytes IS 'Size of the database when it was backed up.';
+COMMENT ON COLUMN backup_list.compatibility IS
+    'compatible (the same migrations), older (migrations_added since), incompatible (migrations_removed are not in this database), unknown (nothing to compare, or a backup of another database: see backup_compatibility) or broken (the file is missing or damaged).';
+COMMENT ON COLUMN backup_list.migrations_added IS 'How many migrations the database has more.';
+COMMENT ON COLUMN backup_list.migrations_removed IS 'How many migrations only the archive has.';
+COMMENT ON COLUMN backup_list.format IS 'custom, directory or plain; tar of an import.';
+COMMENT ON COLUMN backup_list.origin IS 'Who began it, as in backup_history.';
+COMMENT ON COLUMN backup_list.schedule IS 'The schedule that it belongs to.';
+COMMENT ON COLUMN backup_list.pinned IS 'Whether it is protected from retention and deletion.';
+COMMENT ON COLUMN backup_list.verified_at IS 'When the archive was verified last.';
+COMMENT ON COLUMN backup_list.verify_level IS 'How far: file, list, read or restore.';
+COMMENT ON COLUMN backup_list.comment IS 'What the caller said.';
+COMMENT ON COLUMN backup_list.file IS 'Path of the archive below the backup directory.';
+
+COMMENT ON VIEW backup_manifest IS
+    'What lies in each archive and where it comes from.';
+COMMENT ON COLUMN backup_manifest.id IS 'Id of the backup.';
+COMMENT ON COLUMN backup_manifest.manifest IS 'The manifest.json of the archive.';
+
+COMMENT ON VIEW backup_progress IS
+    'Jobs of the whole server that wait or run.';
+COMMENT ON COLUMN backup_progress.id IS 'Id of the run; NULL until it has one.';
+COMMENT ON COLUMN backup_progress.kind IS
+    'What it does: backup, restore, verify, import, prune and others.';
+COMMENT ON COLUMN backup_progress.database IS 'The database that it works on.';
+COMMENT ON COLUMN backup_progress.phase IS
+    'What it is at: queued, connecting, locking, dumping, verifying, publishing and others.';
+COMMENT ON COLUMN backup_progress.relation IS 'The table at hand.';
+COMMENT ON COLUMN backup_progress.relations_done IS 'Tables that are done.';
+COMMENT ON COLUMN backup_progress.relations_total IS 'Tables in all.';
+COMMENT ON COLUMN backup_progress.bytes_done IS 'Bytes on disk of the tables that are done.';
+COMMENT ON COLUMN backup_progress.bytes_total IS 'Bytes on disk of all tables.';
+COMMENT ON COLUMN backup_progress.percent IS 'bytes_done of bytes_total.';
+COMMENT ON COLUMN backup_progress.elapsed IS 'Since it began, or since it was queued.';
+COMMENT ON COLUMN backup_progress.eta IS 'How long the dump will still take, at this speed.';
+COMMENT ON COLUMN backup_progress.pid IS 'Process id of its worker.';
+COMMENT ON COLUMN backup_progress.blocked_by IS
+    'Process ids of the sessions whose locks it waits for.';
+
 COMMENT ON VIEW backup_rollback_points IS
-    'databases that restores have replaced and kept, and until when';
-COMMENT ON FUNCTION backup_restore_check IS
-    'what stands in the way of a restore: every requirement a row, nothing touched';
-COMMENT ON FUNCTION backup_restore_plan IS
-    'the steps and commands of a restore, nothing touched';
-COMMENT ON FUNCTION backup_latest IS
-    'id of the newest good backup of a database, by default this one';
-COMMENT ON FUNCTION backup_find IS 'id of the backup with this file name';
-COMMENT ON FUNCTION backup_progress_rows IS 'rows behind the view backup_progress';
-COMMENT ON PROCEDURE backup_delete IS 'delete the archive of a backup; its row stays';
-COMMENT ON PROCEDURE backup_pin IS 'protect a backup from deletion, or stop protecting it';
-COMMENT ON PROCEDURE backup_grant IS
-    'give a role the rights of a viewer (look) or an operator (also back up, verify, cancel, schedule)';
+    'Databases that restores have replaced and kept, and until when.';
+COMMENT ON COLUMN backup_rollback_points.restore_id IS
+    'Run of the restore, for backup_rollback() and backup_accept().';
+COMMENT ON COLUMN backup_rollback_points.database IS 'Name of the database that was replaced.';
+COMMENT ON COLUMN backup_rollback_points.kept_as IS 'Name under which it is kept.';
+COMMENT ON COLUMN backup_rollback_points.kept_since IS 'When it was replaced.';
+COMMENT ON COLUMN backup_rollback_points.kept_until IS
+    'When it will be dropped; NULL: when it is accepted.';
+COMMENT ON COLUMN backup_rollback_points.size_bytes IS 'Size of the kept database.';

@@ -56,7 +56,18 @@ extension_sql_file!(
         api::upload::backup_upload_rows,
     ]
 );
-extension_sql_file!("../sql/views.sql", name = "views", finalize);
+extension_sql_file!(
+    "../sql/views.sql",
+    name = "views",
+    requires = [
+        "tables",
+        "audit",
+        api::compatibility::backup_compatibility_here,
+        api::compatibility::backup_list_badges,
+        api::progress::backup_progress_rows,
+    ]
+);
+extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 
 /// Runs once in the postmaster when the library is preloaded, else in every backend that loads
 /// it: settings always, workers and shared memory only when preloaded.

@@ -2,16 +2,31 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
-use crate::{Cluster, bin};
+use crate::{Cluster, bin, doctest};
 
-const README: &str = include_str!("../../README.md");
+/// Read when a test runs: whoever edits the README need not compile.
+static README: LazyLock<String> = LazyLock::new(|| crate::document::read("README.md"));
 
 /// What stands between two marks of the README, without the marks.
 pub fn between(begin: &str, end: &str) -> &'static str {
     let (_, rest) = README.split_once(begin).unwrap_or_else(|| panic!("no {begin}"));
     let (text, _) = rest.split_once(end).unwrap_or_else(|| panic!("no {end} after {begin}"));
     text.trim()
+}
+
+/// Fails unless `wanted` stands between the marks of `name`. With `PG_BACKUP_WRITE_DOCS=1` it is
+/// written there instead.
+pub fn assert_shown(name: &str, wanted: &str) {
+    let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
+    let found = between(&begin, &end);
+    if found == wanted {
+        return;
+    }
+    let writes = std::env::var_os("PG_BACKUP_WRITE_DOCS").is_some();
+    assert!(writes, "README.md is old, run `make reference`: {name} has to be\n\n{wanted}\n");
+    doctest::edit_readme(|text| text.replacen(found, wanted, 1));
 }
 
 /// The code of one language under a heading of the README, block by block.
@@ -43,9 +58,16 @@ SELECT concat_ws(' ', md5(string_agg(o::text, ',' ORDER BY o.id)),
 /// A cluster with that database.
 pub fn shop() -> Cluster {
     let cluster = Cluster::start();
-    cluster.sql("postgres", "CREATE DATABASE shop");
-    cluster.sql("shop", SHOP);
+    cluster.create_shop();
     cluster
+}
+
+impl Cluster {
+    /// Makes that database.
+    pub fn create_shop(&self) {
+        self.sql("postgres", "CREATE DATABASE shop");
+        self.sql("shop", SHOP);
+    }
 }
 
 /// The shop, and the path of the newest archive that `create` has made.

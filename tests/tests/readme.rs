@@ -2,23 +2,23 @@
 //!
 //! In: README.md, whose tables stand between `<!-- name:begin -->` and `<!-- name:end -->`. Must
 //! hold: the tables are what the catalog says (a test that fails prints the text that is wanted),
-//! and the statements and commands of the README work as they stand there.
+//! and the commands of "Restore by hand" work as they stand there. SQL: `readme_sql.rs`.
 
 use pg_backup_tests::Cluster;
-use pg_backup_tests::readme::{CONTENT, backed_up, between, blocks, run_shell, shop};
+use pg_backup_tests::readme::{CONTENT, assert_shown, backed_up, blocks, run_shell};
 
-/// Functions and procedures. In brackets: arguments that are NULL where they are left out.
+/// Functions and procedures for people. In brackets: arguments that are NULL where they are left out.
 const FUNCTIONS: &str = r"
 SELECT format('`%s`', p.proname),
        regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '\mIN ', '', 'g'),
                       '(\w+ [a-z ]+(?:\[\])?) DEFAULT NULL(?:::[a-z ]+(?:\[\])?)?', '[\1]', 'g'),
        CASE p.prokind WHEN 'p' THEN 'procedure: CALL' ELSE pg_get_function_result(p.oid) END,
-       obj_description(p.oid, 'pg_proc')
+       split_part(obj_description(p.oid, 'pg_proc'), E'\n', 1)
   FROM pg_proc p
   JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
  WHERE e.extname = 'pg_backup' AND p.pronamespace = e.extnamespace
-   AND p.prorettype <> 'trigger'::regtype
+   AND obj_description(p.oid, 'pg_proc') NOT LIKE 'Internal:%'
  ORDER BY p.proname";
 
 const VIEWS: &str = "
@@ -47,8 +47,7 @@ fn assert_table(name: &str, head: &[&str], query: &str) {
         wanted.push(line(&mut row.iter().map(|cell| cell.as_deref().unwrap_or("(no comment)"))));
     }
     let wanted = wanted.join("\n");
-    let found = between(&format!("<!-- {name}:begin -->"), &format!("<!-- {name}:end -->"));
-    assert!(found == wanted, "the table of {name} in README.md has to be:\n\n{wanted}\n");
+    assert_shown(name, &wanted);
 }
 
 #[test]
@@ -64,66 +63,6 @@ fn the_table_of_views_is_what_the_catalog_says() {
 #[test]
 fn the_table_of_settings_is_what_the_server_says() {
     assert_table("settings", &["Name", "Default", "Unit", "Context", "What it is"], SETTINGS);
-}
-
-#[test]
-fn the_lines_of_sql_at_the_top_do_what_they_say() {
-    let cluster = shop();
-    let sql = blocks("Ten lines of SQL", "sql")[0];
-    assert_eq!(sql.lines().count(), 10);
-    cluster.psql("shop", sql);
-    let sql = "SELECT string_agg(concat_ws(' ', kind, status, file_state), ', ' ORDER BY id) \
-               FROM backup_history";
-    assert_eq!(
-        cluster.value("shop", sql),
-        "backup succeeded available, backup succeeded available, verify succeeded, \
-         restore succeeded"
-    );
-}
-
-#[test]
-fn the_statements_of_each_section_work() {
-    let cluster = shop();
-    cluster.psql("shop", "CREATE EXTENSION pg_backup; CREATE TABLE log (line text);");
-    for heading in ["Schedules", "Retention", "Hooks", "Monitoring", "Restore"] {
-        for block in blocks(heading, "sql") {
-            cluster.psql("shop", block);
-        }
-    }
-    assert_eq!(cluster.value("shop_yesterday", CONTENT), cluster.value("shop", CONTENT));
-    cluster.psql("shop", "SELECT backup_create()");
-    assert_eq!(cluster.value("shop", "SELECT count(*) FROM ops.backups"), "1");
-    assert_eq!(
-        cluster.value("shop", "SELECT string_agg(name, ' ' ORDER BY name) FROM backup_schedules"),
-        "hourly nightly"
-    );
-}
-
-#[test]
-fn a_live_database_is_replaced_and_swapped_back_as_the_readme_shows() {
-    let cluster = shop();
-    cluster.psql("postgres", "SELECT backup_create(database => 'shop')");
-    cluster.psql("shop", "DROP TABLE orders CASCADE");
-    let blocks = blocks("Replace a live database", "sql");
-    // The ids of the README are those of an older server.
-    let statements = blocks[0].replace("42", "1").replace("43", "2");
-    let (restore, ways_out) = statements.split_once("CALL backup_rollback").expect("it is there");
-    let hooks = blocks[1];
-    cluster.psql("postgres", hooks);
-    cluster.psql("postgres", "CALL backup_hook('after_restore', '2 sessions', NULL)");
-    cluster.psql("postgres", restore);
-    assert_eq!(
-        cluster.value("shop", "SELECT count(channel) || ' ' || count(*) FROM orders"),
-        "0 5000"
-    );
-    let (rollback, accept) = ways_out.split_once('\n').expect("there are two");
-    cluster.psql("postgres", &format!("CALL backup_rollback{rollback}"));
-    let orders = "SELECT to_regclass('orders') IS NULL";
-    assert_eq!(cluster.value("shop", orders), "t");
-    cluster.psql("postgres", &accept.replace('2', "3"));
-    let left =
-        "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ 'shop'";
-    assert_eq!(cluster.value("postgres", left), "shop");
 }
 
 #[test]
