@@ -28,6 +28,8 @@ const VARYING: &[(&str, &str)] = &[
     (r"in \d+\.\d s\b", "in <seconds>"),
     // What pg_size_pretty() says, and free space. Sizes depend on the versions of the tools.
     (r"\d+ (bytes|kB|MB|GB|MiB)\b", "<size>"),
+    // Into how many entries a dump is cut is up to pg_dump's version.
+    (r"\b\d+ entries", "<entries>"),
     // A SHA-256.
     (r"\b[0-9a-f]{64}\b", "<sha256>"),
     // The system identifier in the path of an archive.

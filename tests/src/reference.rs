@@ -13,8 +13,8 @@ const HEAD: &str = "\
 # Reference
 
 Made of the catalog by `make reference`, and held against it by a test: do not edit it. psql shows
-the same with `\\df+ backup_create`, `\\d+ backup_history` and `\\dx+ pg_backup`. What the calls mean,
-with examples, is in the [README](../README.md).
+the same with `\\df+ backup_create` and `\\d+ backup_history`. What the calls mean, with examples, is in
+the [README](../README.md).
 
 Rights are those of `backup_grant()`: operators may do what viewers may, superusers everything.
 ";

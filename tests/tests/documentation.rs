@@ -4,12 +4,14 @@
 //! so does an argument or a column of a result that its comment does not explain, or one that is
 //! explained and does not exist. `make reference` writes docs/reference.md.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use pg_backup_tests::Cluster;
 use pg_backup_tests::described::{functions, make_roles, objects};
 use pg_backup_tests::document::{path, read};
 use pg_backup_tests::reference::reference;
+use regex::Regex;
 
 /// A comment that is shorter says nothing.
 const SHORTEST: usize = 10;
@@ -28,6 +30,22 @@ fn every_object_has_a_comment_of_whole_sentences() {
         }
     }
     assert!(wrong.is_empty(), "comments to be put right:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_a_comment_names_exists() {
+    let cluster = Cluster::start();
+    let named = "SELECT name FROM pg_settings WHERE name LIKE 'pg_backup.%' \
+                 UNION SELECT proname FROM pg_proc WHERE proname LIKE 'backup_%' \
+                 UNION SELECT relname FROM pg_class WHERE relname LIKE 'backup_%'";
+    let known: BTreeSet<String> =
+        cluster.sql("postgres", named).into_iter().filter_map(|row| row[0].clone()).collect();
+    let name = Regex::new(r"\bpg_backup\.[a-z_]+|\bbackup_[a-z_]+").expect("it is valid");
+    for (object, said) in objects(&cluster) {
+        for name in name.find_iter(&said).map(|found| found.as_str()) {
+            assert!(known.contains(name), "{object} speaks of {name}, which does not exist");
+        }
+    }
 }
 
 #[test]
