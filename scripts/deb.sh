@@ -18,16 +18,6 @@ readonly parts=$root/packaging/deb
 # What it is that the package revises: the source of this version, once.
 readonly REVISION=1
 
-# Debian's own, else the one that `make pg` keeps.
-find_pg_config() {
-    local own=/usr/lib/postgresql/$major/bin/pg_config
-    if [ -f "$("$own" --includedir-server 2>/dev/null)/postgres.h" ]; then
-        echo "$own"
-    else
-        scripts/pg.sh "$major"
-    fi
-}
-
 cargo_version() { cargo pkgid --package pg_backup | sed 's/.*[@#]//'; }
 
 # The extension as it lies in a PostgreSQL of Debian, the library without what a debugger needs.
@@ -49,9 +39,10 @@ stage_documents() {
     install -m 644 "$parts/copyright" "$doc/copyright"
     gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
     gzip -9n <README.md >"$doc/README.md.gz"
-    printf '%s (%s) unstable; urgency=medium\n\n  * pg_backup %s: see changelog.gz.\n\n -- %s  %s\n' \
-        pg-backup "$version" "$upstream" "$maintainer" \
-        "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.Debian.gz"
+    printf '%s\n\n' "pg-backup ($version) unstable; urgency=medium" \
+        "  * pg_backup $upstream: see changelog.gz." \
+        " -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" |
+        gzip -9n >"$doc/changelog.Debian.gz"
     install -D -m 644 "$parts/lintian-overrides" "$tree/usr/share/lintian/overrides/$package"
     sed -i "s/@PG@/$major/g" "$tree/usr/share/lintian/overrides/$package"
 }
@@ -82,7 +73,7 @@ stage_control() {
 main() {
     local pg_config
     need dpkg-shlibdeps dpkg-dev
-    pg_config=$(find_pg_config)
+    pg_config=$(scripts/pg.sh "$major")
     upstream=$(cargo_version)
     version=${upstream/-/\~}-$REVISION
     maintainer=$(sed -n 's/^Maintainer: //p' "$parts/control")
@@ -98,7 +89,9 @@ main() {
     deb=target/deb/${package}_${version}_$(dpkg --print-architecture).deb
     mkdir -p target/deb
     dpkg-deb --root-owner-group -Zxz --build "$tree" "$deb" >/dev/null
-    if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning "$deb" >&2; fi
+    if command -v lintian >/dev/null; then
+        lintian --allow-root --fail-on error,warning "$deb" >&2
+    fi
     echo "$deb"
 }
 

@@ -20,6 +20,8 @@ import subprocess
 import sys
 
 ENTRYPOINT = "/usr/local/bin/docker-entrypoint.sh"
+# Compilers and linkers ask /proc where they are. Mount and processes end with the step.
+NAMESPACE = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 # What an image begins with where it says nothing else.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -121,8 +123,9 @@ class Stage:
         variables = {"HOME": "/root", **outer, **self.args, **self.env}
         env = [f"{name}={value}" for name, value in variables.items()]
         inner = f"cd {shlex.quote(self.cwd)} && {command}"
-        subprocess.run(["chroot", f"--userspec={self.user}", self.root, "/usr/bin/env", "-i",
-                        *env, "/bin/sh", "-c", inner], check=True, stdout=sys.stderr)
+        subprocess.run([*NAMESPACE, f"--mount-proc={self.root}/proc", "chroot",
+                        f"--userspec={self.user}", self.root, "/usr/bin/env", "-i", *env,
+                        "/bin/sh", "-c", inner], check=True, stdout=sys.stderr)
 
     def write_start(self):
         """The script that stands for `docker run`; options given to it follow CMD's."""

@@ -4,8 +4,9 @@
 # the image `rust`. PG=15 stands on Debian 12, PG=17 on Debian 13.
 #
 # In:  the major version; PG_BACKUP_TEST_DIR, and the right to chroot. Out: the exit code.
-# Holds: steps, variables and the command come from the Dockerfile itself; no mount; what was built
-#        and the server go with this script, the root of the image stays for the next time.
+# Holds: steps, variables and the command come from the Dockerfile itself; a mount is only ever in a
+#        namespace that ends with its step; what was built and the server go with this script, the
+#        root of the image stays for the next time.
 set -Eeuo pipefail
 umask 022
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -13,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly major=${1:-15}
 readonly image=${PG_BACKUP_TEST_DIR:?}/debian-image-$major
 readonly work=$PG_BACKUP_TEST_DIR/docker-$$
-# The steps are what is tested, not the optimiser: a quarter of the time.
+# The steps are what is tested, not the optimiser.
 readonly quick=(--env CARGO_PROFILE_RELEASE_LTO=off --env CARGO_PROFILE_RELEASE_OPT_LEVEL=0
     --env CARGO_PROFILE_RELEASE_DEBUG=none)
 case $major in
@@ -82,7 +83,8 @@ main() {
     rust=$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')
     final=$(as_root python3 "$root/scripts/dockerfile.py" "$root/Dockerfile" "$root" \
         "$work/stages" --arg "PG_MAJOR=$major" --arg "DEBIAN=$release" \
-        --arg "RUST_VERSION=$rust" "${quick[@]}" --base "postgres:$major-$release=$image" \
+        --arg "RUST_VERSION=$rust" "${quick[@]}" \
+        --base "postgres:$major-$release=$image" \
         --link "rust:$rust-slim-$release=$work/rust" 2>"$work/build.log") || {
         tail -n 40 "$work/build.log" >&2
         exit 1

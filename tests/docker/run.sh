@@ -34,10 +34,10 @@ main() {
     ask postgres 'CREATE EXTENSION pg_backup'
     same "$(ask postgres 'SHOW pg_backup.directory')" "$volume" 'the directory'
     same "$(ask postgres "SELECT string_agg(check_name, ',') FROM backup_check()
-        WHERE status = 'error'")" '' 'errors of backup_check'
+        WHERE status = 'blocker'")" '' 'what backup_check finds in the way'
     ask postgres 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS i'
     id=$(ask postgres 'SELECT backup_create()')
-    same "$(ask postgres "SELECT bool_and(ok) FROM backup_verify($id, 'restore')")" t 'the rehearsal'
+    same "$(ask postgres "SELECT bool_and(ok) FROM backup_verify($id, 'restore')")" t 'rehearsal'
     same "$(find "$DEBIAN_ROOT$volume" -type f -name '*.zip' | wc -l)" 1 'archives in the volume'
     echo "test-docker: $(ask postgres 'SELECT version()' | cut -d ' ' -f 1-2), pg_backup" \
         "$(ask postgres "SELECT extversion FROM pg_extension WHERE extname = 'pg_backup'"): ok"
