@@ -42,7 +42,6 @@ mod plain_restore;
 mod planted;
 mod poison;
 mod readme;
-mod readme_archives;
 mod readme_sql;
 mod replace;
 mod replace_at_home;
