@@ -21,7 +21,7 @@ pub struct Hook {
 pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
     let entries = with_roles(&qualified(schema, "backup_hook_entries"));
     let sql = format!("{entries} WHERE h.event = $1 AND h.name = $2");
-    let found = understood(|| {
+    understood(|| {
         Spi::connect(|client| {
             let table = client.select(&sql, Some(1), &[event.into(), name.into()])?;
             let Some(row) = table.into_iter().next() else { return Ok(None) };
@@ -32,8 +32,7 @@ pub fn find(schema: &str, event: &str, name: &str) -> Result<Option<Hook>> {
                 same_role: row.get::<bool>(5)?.unwrap_or(false),
             }))
         })
-    });
-    found
+    })
 }
 
 /// How many hooks an event has.

@@ -97,7 +97,7 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
           WHERE id = $1 AND kind IN ('backup', 'import')",
         qualified(schema, "backup_runs")
     );
-    let found = understood(|| {
+    understood(|| {
         Spi::connect(|client| {
             let table = client.select(&sql, Some(1), &[id.into()])?;
             let Some(row) = table.into_iter().next() else { return Ok(None) };
@@ -108,8 +108,7 @@ pub fn backup(schema: &str, id: i64) -> Result<Option<Stored>> {
                 size_bytes: row.get(4)?,
             }))
         })
-    });
-    found
+    })
 }
 
 /// The live database that restore `id` replaced, and the name of the one that it kept.
@@ -147,7 +146,7 @@ pub fn last_good(schema: &str) -> Result<Option<f64>> {
 
 fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid<'_>]) -> Result<Option<T>> {
     // `select`, never `update`: that would give the caller's transaction an id.
-    let found = understood(|| {
+    understood(|| {
         Spi::connect(|client| {
             let table = client.select(sql, Some(1), args)?;
             match table.into_iter().next() {
@@ -155,8 +154,7 @@ fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid<'_>]) -> Result
                 None => Ok(None),
             }
         })
-    });
-    found
+    })
 }
 
 fn spi_failure(error: &SpiError) -> Failure {

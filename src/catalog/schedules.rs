@@ -134,7 +134,7 @@ pub fn definition(schema: &str, name: &str) -> Result<Option<serde_json::Value>>
 
 /// The good backups of a schedule.
 pub fn candidates(schema: &str, entry: &Entry) -> Result<Vec<Candidate>> {
-    let found = understood(|| {
+    understood(|| {
         Spi::connect(|client| {
             let table = client.select(
                 &retention::candidates(schema),
@@ -152,8 +152,7 @@ pub fn candidates(schema: &str, entry: &Entry) -> Result<Vec<Candidate>> {
                 })
                 .collect()
         })
-    });
-    found
+    })
 }
 
 /// How the schedules of this database are.
@@ -179,7 +178,7 @@ pub fn health(schema: &str) -> Result<Health> {
            FROM {}",
         qualified(schema, "backup_schedules")
     );
-    let found = understood(|| {
+    understood(|| {
         Spi::connect(|client| {
             let table = client.select(&sql, Some(1), &[])?;
             let Some(row) = table.into_iter().next() else { return Ok(Health::default()) };
@@ -190,8 +189,7 @@ pub fn health(schema: &str) -> Result<Health> {
                 failed: row.get(4)?,
             })
         })
-    });
-    found
+    })
 }
 
 fn table(schema: &str) -> String {
