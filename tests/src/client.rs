@@ -6,12 +6,12 @@
 
 use crate::cluster::Cluster;
 use crate::errors::DbError;
-use crate::place::bin;
+use crate::place::{base, bin};
 use crate::polling;
 use crate::server::plain;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -21,6 +21,19 @@ const APPLICATION_NAME: &str = "outer test";
 pub type Rows = Vec<Vec<Option<String>>>;
 
 impl Cluster {
+    /// A program that is a client of this cluster, in an environment that says no more than that.
+    /// Modules of Node are where Debian's packages and `scripts/test-clients.sh` put them.
+    pub fn program(&self, interpreter: &str) -> Command {
+        let psql = bin("psql").parent().expect("programs lie in a directory").display().to_string();
+        let modules = base().join("clients/node_modules");
+        let socket = self.value("postgres", "SELECT current_setting('unix_socket_directories')");
+        let mut command = Command::new(interpreter);
+        command.env_clear().env("PATH", format!("{psql}:/usr/bin:/bin")).env("LC_ALL", "C.UTF-8");
+        command.env("NODE_PATH", format!("/usr/share/nodejs:{}", modules.display()));
+        command.env("PGHOST", socket).env("PGUSER", "postgres").env("PGDATABASE", "postgres");
+        command
+    }
+
     /// How to connect: superuser `postgres`, over the cluster's socket.
     pub fn config(&self, database: &str) -> Config {
         let mut config = Config::new();

@@ -4,10 +4,10 @@
 //! they stand there: each run is printed once, with what its row says, what was missed comes first,
 //! and a connection that breaks ends the program. A missing client fails the test.
 
-use pg_backup_tests::{Cluster, LIMIT, Mode, Run, base, wait_for, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, Mode, Run, wait_for, wait_until};
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
@@ -28,11 +28,6 @@ const NODE: Language = Language { mark: "js", interpreter: "/usr/bin/node" };
 const LISTEN: usize = 0;
 const BACK_UP: usize = 1;
 
-/// Where Debian's packages put modules, and where `scripts/test-clients.sh` does.
-fn node_path() -> String {
-    format!("/usr/share/nodejs:{}", base().join("clients/node_modules").display())
-}
-
 /// A running program of the README, killed when it goes. Make it after the cluster.
 struct Program {
     child: Child,
@@ -44,12 +39,9 @@ impl Program {
         let folder = tempfile::tempdir().expect("the temporary directory is writable");
         let program = folder.path().join("program");
         fs::write(&program, block(language.mark, number)).expect("the directory is ours");
-        let socket = cluster.value("postgres", "SELECT current_setting('unix_socket_directories')");
         let output = |name| File::create(folder.path().join(name)).expect("the directory is ours");
-        let mut command = Command::new(language.interpreter);
-        command.arg(&program).current_dir(folder.path()).env_clear();
-        command.env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").env("NODE_PATH", node_path());
-        command.env("PGHOST", socket).env("PGUSER", "postgres").env("PGDATABASE", "postgres");
+        let mut command = cluster.program(language.interpreter);
+        command.arg(&program).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(output("stdout")).stderr(output("stderr"));
         let child = command.spawn();
         let child = child.unwrap_or_else(|error| panic!("{}: {error}\n{INSTALL}", language.mark));

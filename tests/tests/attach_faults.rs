@@ -1,10 +1,8 @@
 //! What goes wrong while files are attached, extracted and exported: nothing is left, nothing that
 //! exists is touched, and the next try works.
 
-use nix::sys::signal::Signal;
 use pg_backup_tests::{
-    Cluster, Faults, LIMIT, give_to_server, is_alive, names_below, plant_app, signal, tmpfs, tree,
-    wait_until,
+    Cluster, Faults, LIMIT, give_to_server, names_below, plant_app, tmpfs, tree, wait_until,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -142,13 +140,7 @@ fn what_a_kill_leaves_is_named_partial_and_in_nobodys_way() {
         faults.plant("before_copy_is_named");
         let call = cluster.call("postgres", sql);
         let runner = faults.wait("before_copy_is_named");
-        let postmaster = cluster.pid();
-        let killer = std::thread::spawn(move || {
-            wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
-            signal(runner, Signal::SIGKILL);
-        });
-        cluster.kill_postmaster();
-        killer.join().unwrap();
+        cluster.kill_with_runner(runner);
         faults.lift("before_copy_is_named");
         call.error();
         let left: Vec<String> = fs::read_dir(&out)

@@ -2,31 +2,19 @@
 //! apart: after the next start the two agree.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, is_alive, names_below, signal, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, names_below, signal, wait_until};
 use std::path::PathBuf;
 
 const CREATE: &str = "SELECT backup_create()";
 /// Nothing has the archive's name yet.
 const BEFORE: [&str; 2] = ["archive_unfinished", "before_rename"];
 
-/// Kills the postmaster, and then the runner, which stands at a fault point and cannot see that
-/// its server is gone.
-fn crash(cluster: &mut Cluster, runner: i32) {
-    let postmaster = cluster.pid();
-    let killer = std::thread::spawn(move || {
-        wait_until("the postmaster's end", LIMIT, || !is_alive(postmaster));
-        signal(runner, Signal::SIGKILL);
-    });
-    cluster.kill_postmaster();
-    killer.join().unwrap();
-}
-
 /// Starts `sql`, and crashes the server when its job stands at `point`.
 fn crash_at(cluster: &mut Cluster, faults: &Faults, sql: &str, point: &str) {
     faults.plant(point);
     let call = cluster.call("postgres", sql);
     let runner = faults.wait(point);
-    crash(cluster, runner);
+    cluster.kill_with_runner(runner);
     faults.lift(point);
     call.error();
 }
@@ -115,7 +103,7 @@ fn a_second_crash_during_recovery_changes_nothing() {
             "postgres",
             "BEGIN; LOCK TABLE backup_runs IN SHARE MODE; PREPARE TRANSACTION 'in the way'",
         );
-        crash(&mut cluster, runner);
+        cluster.kill_with_runner(runner);
         faults.lift(point);
         call.error();
         for _ in 0..2 {

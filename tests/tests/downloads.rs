@@ -5,10 +5,10 @@ use postgres::Client;
 use std::fs;
 
 /// A chunk or a part in these tests: small, so that there are many.
-const CHUNK: usize = 20_000;
+pub const CHUNK: usize = 20_000;
 
 /// A cluster with backup 1, and the bytes of its archive.
-fn backed_up() -> (Cluster, Vec<u8>) {
+pub fn backed_up() -> (Cluster, Vec<u8>) {
     let cluster = Cluster::start();
     cluster.sql(
         "postgres",

@@ -4,10 +4,10 @@
 //! download was left half done; what they upload arrives whole, also then. A missing client
 //! fails the test.
 
-use pg_backup_tests::{Cluster, LIMIT, base, bin, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
 const INSTALL: &str = "the clients of the programs must be there: run `make test-install`";
@@ -46,15 +46,8 @@ impl Place {
 
     fn start(&self, program: &Program, args: &[&str]) -> Child {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
-        let socket = "SELECT current_setting('unix_socket_directories')";
-        let socket = self.cluster.value("postgres", socket);
-        let psql = bin("psql").parent().expect("programs lie in a directory").display().to_string();
-        let modules = base().join("clients/node_modules");
-        let mut command = Command::new(program.interpreter);
+        let mut command = self.cluster.program(program.interpreter);
         command.arg(examples.join(program.file)).args(args).current_dir(self.folder.path());
-        command.env_clear().env("PATH", format!("{psql}:/usr/bin:/bin")).env("LC_ALL", "C.UTF-8");
-        command.env("NODE_PATH", format!("/usr/share/nodejs:{}", modules.display()));
-        command.env("PGHOST", socket).env("PGUSER", "postgres").env("PGDATABASE", "postgres");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}\n{INSTALL}", program.file))
     }

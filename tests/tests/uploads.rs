@@ -4,21 +4,7 @@ use pg_backup_tests::{Cluster, LIMIT, names_below, sqlstate, tmpfs, wait_until};
 use postgres::Client;
 use std::fs;
 
-/// A chunk or a part in these tests: small, so that there are many.
-const CHUNK: usize = 20_000;
-
-/// A cluster with backup 1, and the bytes of its archive.
-fn backed_up() -> (Cluster, Vec<u8>) {
-    let cluster = Cluster::start();
-    cluster.sql(
-        "postgres",
-        "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 9000) i",
-    );
-    cluster.sql("postgres", "SELECT backup_create(compression => 'none')");
-    let bytes = fs::read(cluster.archive(&cluster.last_backup())).expect("the archive is there");
-    assert!(bytes.len() > 10 * CHUNK);
-    (cluster, bytes)
-}
+use crate::downloads::{CHUNK, backed_up};
 
 fn begin(client: &mut Client, bytes: &[u8]) -> i64 {
     let sql = "SELECT backup_upload_begin('mine.zip', $1, encode(sha256($2), 'hex'))";
