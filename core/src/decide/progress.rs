@@ -8,53 +8,30 @@ use std::collections::HashMap;
 
 /// The part of a job that is under way, as shown in `backup_progress.phase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u8)]
 pub enum Phase {
     #[default]
-    Queued = 0,
-    Connecting = 1,
-    Locking = 2,
-    Dumping = 3,
-    Verifying = 4,
-    Publishing = 5,
-    Deleting = 6,
-    Checking = 7,
-    Hooks = 8,
-    Extracting = 9,
-    Creating = 10,
-    PreData = 11,
-    Data = 12,
-    PostData = 13,
-    Opening = 14,
-    Swapping = 15,
-    Attaching = 16,
-    Exporting = 17,
-    Copying = 18,
+    Queued,
+    Connecting,
+    Locking,
+    Dumping,
+    Verifying,
+    Publishing,
+    Deleting,
+    Checking,
+    Hooks,
+    Extracting,
+    Creating,
+    PreData,
+    Data,
+    PostData,
+    Opening,
+    Swapping,
+    Attaching,
+    Exporting,
+    Copying,
 }
 
 impl Phase {
-    const ALL: [Phase; 19] = [
-        Phase::Queued,
-        Phase::Connecting,
-        Phase::Locking,
-        Phase::Dumping,
-        Phase::Verifying,
-        Phase::Publishing,
-        Phase::Deleting,
-        Phase::Checking,
-        Phase::Hooks,
-        Phase::Extracting,
-        Phase::Creating,
-        Phase::PreData,
-        Phase::Data,
-        Phase::PostData,
-        Phase::Opening,
-        Phase::Swapping,
-        Phase::Attaching,
-        Phase::Exporting,
-        Phase::Copying,
-    ];
-
     /// The word in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,11 +55,6 @@ impl Phase {
             Phase::Exporting => "exporting",
             Phase::Copying => "copying",
         }
-    }
-
-    /// The phase with this number; `Queued` for a number that is none.
-    pub fn from_number(number: u8) -> Phase {
-        Phase::ALL.into_iter().find(|phase| *phase as u8 == number).unwrap_or_default()
     }
 }
 
@@ -222,13 +194,5 @@ mod tests {
         let mut meter = Meter::new(vec![]);
         assert_eq!(meter.sample(&[]).bytes_total, 0);
         assert_eq!(meter.finished().relations_total, 0);
-    }
-
-    #[test]
-    fn phases_survive_their_number() {
-        for phase in Phase::ALL {
-            assert_eq!(Phase::from_number(phase as u8), phase);
-        }
-        assert_eq!(Phase::from_number(200), Phase::Queued);
     }
 }

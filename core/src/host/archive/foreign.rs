@@ -50,11 +50,6 @@ impl ForeignZip {
         read_whole(self.member(METADATA, METADATA_MAX)?)
     }
 
-    /// Unpacked size of the dump in bytes, as declared.
-    pub fn dump_size(&self) -> u64 {
-        self.structure.find(DUMP).map_or(0, |entry| entry.size)
-    }
-
     /// The unpacked bytes of the dump. Errors: Damaged when it declares more than `cap` bytes, and
     /// while reading, inside the `io::Error`, when it does not hold what it declares.
     pub fn dump(&self, cap: u64) -> Result<impl Read + Send + use<>> {

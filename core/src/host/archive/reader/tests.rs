@@ -79,7 +79,6 @@ fn a_zip_of_tracearr_gives_its_metadata_and_its_dump() {
     for stored in [false, true] {
         let file = tracearr(&["metadata.json", "database.dump"], stored);
         let zip = ForeignZip::open(file.path()).unwrap();
-        assert_eq!(zip.dump_size(), 1_300_000);
         let failure = zip.metadata().unwrap_err();
         assert!(failure.detail.contains("larger than"), "{failure:?}");
         let mut dump = Vec::new();
@@ -100,7 +99,9 @@ fn the_metadata_of_a_zip_of_tracearr_are_read_as_they_are() {
         std::fs::write(file.path(), zip.bytes()).unwrap();
         let zip = ForeignZip::open(file.path()).unwrap();
         assert_eq!(zip.metadata().unwrap(), br#"{"format":1}"#);
-        assert_eq!(zip.dump_size(), 5);
+        let mut dump = Vec::new();
+        zip.dump(5).unwrap().read_to_end(&mut dump).unwrap();
+        assert_eq!(dump, b"PGDMP");
     }
 }
 
