@@ -67,8 +67,12 @@ test-install: setup ## build and install for the tests, into a private tree
 test-timescale: setup ## the round trip with the real TimescaleDB, in a root of Debian 13 (as root)
 	@scripts/test-timescale.sh
 
-install: setup ## build and install into the PostgreSQL of PG_CONFIG
-	@cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")
+# Of the major version that it is for, nothing but that PostgreSQL is needed.
+install: ## build and install into the PostgreSQL of PG_CONFIG
+	@major=$$("$(PG_CONFIG)" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true; \
+	[ "$${major:-15}" = 15 ] || export PGRX_PG_CONFIG_PATH="$$("$(PG_CONFIG)" --bindir)/pg_config"; \
+	scripts/setup.sh; \
+	cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
 bench: ## measure the claims of the README
 	@bench/run.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, where it is missing: Debian 12, with apt-get,
 # through sudo when not root. Silent and quick when everything is there, on any distribution.
-# Never creates or starts a database cluster. PGRX_PG_CONFIG_PATH names another PostgreSQL 15.
+# Never creates or starts a database cluster. PGRX_PG_CONFIG_PATH names another PostgreSQL than 15.
 set -euo pipefail
 
 readonly PG_CONFIG=${PGRX_PG_CONFIG_PATH:-/usr/lib/postgresql/15/bin/pg_config}
@@ -73,7 +73,7 @@ can_install() {
     fi
     [ "$id $version" = 'debian 12' ] || fail \
         "this is not Debian 12, and something is missing (in Debian's names): $*" \
-        'Install it by hand; set PGRX_PG_CONFIG_PATH to the pg_config of a PostgreSQL 15.'
+        'Install it by hand; set PGRX_PG_CONFIG_PATH to the pg_config of your PostgreSQL.'
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail \
         'something is missing, and there is neither root nor sudo to install it.' \
         "As root: apt-get install $*"

@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString, c_char};
 
 use pgrx::pg_sys;
 
+use super::version;
+
 /// Functions of the server as addresses: what pgrx exports are wrappers that cannot be handlers.
 mod c {
     use std::ffi::c_int;
@@ -103,8 +105,8 @@ pub fn launch_worker(name: &CStr, function: &CStr, argument: i32) -> Option<Work
 pub fn begin_worker() {
     // SAFETY: the server's own handlers; called once, before anything else.
     unsafe {
-        pg_sys::pqsignal(libc::SIGTERM, Some(c::die));
-        pg_sys::pqsignal(libc::SIGHUP, Some(c::SignalHandlerForConfigReload));
+        version::set_handler(libc::SIGTERM, Some(c::die));
+        version::set_handler(libc::SIGHUP, Some(c::SignalHandlerForConfigReload));
         pg_sys::BackgroundWorkerUnblockSignals();
         let none = pg_sys::InvalidOid;
         pg_sys::BackgroundWorkerInitializeConnectionByOid(none, none, 0);
@@ -174,6 +176,5 @@ pub fn at_exit(
 
 /// Ends this worker so that the postmaster starts it again, if it is static.
 pub fn leave() -> ! {
-    // SAFETY: the server's way to end a process; runs all callbacks.
-    unsafe { pg_sys::proc_exit(1) }
+    version::proc_exit(1)
 }

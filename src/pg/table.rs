@@ -10,6 +10,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use super::server::takes_utf8;
+use super::version;
 
 /// Types below this id come with the server (access/transam.h).
 const FIRST_NORMAL_ID: u32 = 16_384;
@@ -55,11 +56,7 @@ impl Table {
     /// Name and type of each column, None for one that is dropped or of somebody's own type.
     fn attributes(&self) -> Vec<Option<(String, pg_sys::Oid)>> {
         // SAFETY: the table is open and locked; its description has so many columns.
-        let columns = unsafe {
-            let described = (*self.0).rd_att;
-            let count = usize::try_from((*described).natts).unwrap_or_default();
-            (*described).attrs.as_slice(count)
-        };
+        let columns = unsafe { version::columns((*self.0).rd_att) };
         let named = |column: &pg_sys::FormData_pg_attribute| {
             // SAFETY: a name is an array that ends with a zero byte.
             let name = unsafe { CStr::from_ptr(column.attname.data.as_ptr()) };

@@ -37,9 +37,9 @@ GRANT SELECT ON nasty TO reader;";
 /// A text that is equal for equal content: rows of every table, large objects, sequences.
 const FINGERPRINT: &str = "
 SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
-  SELECT c.oid::regclass || ' ' || (regexp_match(query_to_xml(format(
-           'SELECT md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*) AS f FROM %s t',
-           c.oid::regclass), false, true, '')::text, '<f>(.*)</f>'))[1] AS line
+  SELECT c.oid::regclass || ' ' || (SELECT word FROM ts_stat(format('SELECT array_to_tsvector(ARRAY[
+           md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*)]) FROM %s t',
+           c.oid::regclass))) AS line
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   UNION ALL

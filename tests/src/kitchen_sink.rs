@@ -17,12 +17,13 @@ ALTER DATABASE NAME SET app.motto = 'a''b\c';
 ALTER DATABASE NAME SET search_path = public, "Kitchen 1";
 ALTER ROLE waiter IN DATABASE NAME SET work_mem = '8MB';"#;
 
-/// One line for each relation with rows, large object, sequence and extension.
+/// One line for each relation with rows, large object, sequence and extension. `ts_stat` runs a query
+/// from a text without making anything, and needs no library.
 const CONTENT: &str = "
 SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
-  SELECT c.oid::regclass || ' ' || (regexp_match(query_to_xml(format(
-           'SELECT md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*) AS f FROM ONLY %s t',
-           c.oid::regclass), false, true, '')::text, '<f>(.*)</f>'))[1] AS line
+  SELECT c.oid::regclass || ' ' || (SELECT word FROM ts_stat(format('SELECT array_to_tsvector(ARRAY[
+           md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''')) || count(*)]) FROM ONLY %s t',
+           c.oid::regclass))) AS line
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm') AND c.relispopulated
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -32,9 +33,8 @@ SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
                    obj_description(oid, 'pg_largeobject'))
     FROM pg_largeobject_metadata
   UNION ALL
-  SELECT concat_ws(' ', 'sequence', c.oid::regclass, (regexp_match(query_to_xml(format(
-           'SELECT last_value || '' '' || is_called AS f FROM %s', c.oid::regclass),
-           false, true, '')::text, '<f>(.*)</f>'))[1])
+  SELECT concat_ws(' ', 'sequence', c.oid::regclass, (SELECT word FROM ts_stat(format(
+           'SELECT array_to_tsvector(ARRAY[last_value || '' '' || is_called]) FROM %s', c.oid::regclass))))
     FROM pg_class c WHERE c.relkind = 'S'
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
   UNION ALL

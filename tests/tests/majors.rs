@@ -78,6 +78,20 @@ fn a_trigger_on_login_that_lets_nobody_in_stops_no_job() {
 }
 
 #[test]
+fn a_check_of_what_a_text_means_is_no_trojan() {
+    if !needs_major(16, "pg_input_is_valid") {
+        return;
+    }
+    let cluster = Cluster::start();
+    cluster.make_everything("app");
+    cluster.sql("app", "CREATE TABLE days (day text CHECK (pg_input_is_valid(day, 'date')))");
+    cluster.sql("app", "INSERT INTO days VALUES ('2020-02-02')");
+    let id = cluster.back_up_app("");
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+    assert_eq!(cluster.value("copy", "SELECT day FROM days"), "2020-02-02");
+}
+
+#[test]
 fn limits_of_newer_versions_that_a_role_or_database_has_do_not_stop_a_job() {
     if !needs_major(17, "transaction_timeout") {
         return;

@@ -57,8 +57,8 @@ fn shop() -> Cluster {
 /// Relations of the users with the rows that each has of its own.
 fn relations(cluster: &Cluster, database: &str) -> String {
     let sql = "SELECT string_agg(c.relname || ' ' || CASE WHEN c.relkind IN ('r', 'm') THEN \
-                (regexp_match(query_to_xml(format('SELECT count(*) AS c FROM ONLY %s', \
-                 c.oid::regclass), false, true, '')::text, '<c>(.*)</c>'))[1] ELSE c.relkind::text END, ', ' \
+                (SELECT word FROM ts_stat(format('SELECT array_to_tsvector(ARRAY[count(*)::text]) \
+                 FROM ONLY %s', c.oid::regclass))) ELSE c.relkind::text END, ', ' \
                 ORDER BY c.relname) \
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
           WHERE c.relkind IN ('r', 'm', 'v', 'p', 'S') AND n.nspname !~ '^pg_' \
