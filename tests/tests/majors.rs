@@ -42,12 +42,14 @@ fn a_trigger_on_login_never_fires_in_a_session_of_a_job() {
         assert_eq!(cluster.value(&copy, OURS), "", "{format}");
         cluster.sql("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
         assert_eq!(cluster.value("app", OURS), "", "{format}");
-        let call = into_schema(&id, "ARRAY['public.logins']", &format!("kept_{format}"));
-        cluster.sql("postgres", &call);
+        if format != "plain" {
+            let call = into_schema(&id, "ARRAY['public.logins']", &format!("kept_{format}"));
+            cluster.sql("postgres", &call);
+        }
         assert_eq!(cluster.value("app", OURS), "", "{format}");
         cluster.accept_all("postgres");
     }
-    let hook = "SELECT backup_hook('h', 'before_backup', 'CREATE TABLE by_hook ()')";
+    let hook = "CALL backup_hook('before_backup', 'h', 'CREATE TABLE by_hook ()')";
     cluster.sql("app", "CREATE EXTENSION pg_backup");
     cluster.sql("app", hook);
     cluster.psql("app", DDL);
@@ -167,7 +169,7 @@ fn the_extension_can_lie_in_a_directory_of_its_own() {
     assert!(mapped.contains(&format!("{elsewhere}/pg_backup.so")), "the library of its own");
     cluster.sql("postgres", "CREATE EXTENSION pg_backup");
     cluster.make_everything("app");
-    cluster.sql("postgres", "SELECT backup_hook('h', 'before_restore', 'SELECT 1')");
+    cluster.hook("before_restore", "h", "SELECT 1");
     let id = cluster.back_up_app("");
     cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
     cluster.assert_nothing_left();

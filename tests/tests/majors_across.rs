@@ -80,13 +80,28 @@ fn import(cluster: &Cluster, place: &Path, format: &str) -> String {
     cluster.value("postgres", &format!("SELECT backup_import('{}')", path.display()))
 }
 
+/// A schema without the names of `NOT NULL`, which only PostgreSQL 18 and later know: there, that of
+/// a table that was renamed is the old one.
+fn unnamed(schema: &str) -> String {
+    let mut words = schema.split(' ').peekable();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "CONSTRAINT" && words.peek().is_some_and(|name| name.ends_with("_not_null")) {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
+}
+
 #[test]
 fn archives_of_older_majors_restore_to_what_they_were() {
     for other in MAJORS.into_iter().filter(|other| *other < major()) {
         let Some(made) = archives_of(other) else { continue };
         let (cluster, place) = with_archives(made.path());
         let wanted = fs::read_to_string(made.path().join("fingerprint")).expect("it was left");
-        let schema = cluster.schema_of("app");
+        let schema = unnamed(&cluster.schema_of("app"));
         for format in ["custom", "directory", "plain"] {
             let (id, what) = (import(&cluster, &place, format), format!("{other} {format}"));
             let target = format!("copy_{format}");
@@ -94,7 +109,11 @@ fn archives_of_older_majors_restore_to_what_they_were() {
                 format!("CALL backup_restore({id}, target => '{target}', allow_foreign => true)");
             cluster.sql("postgres", &call);
             assert_eq!(cluster.fingerprint(&target), wanted, "{what}");
-            pg_backup_tests::assert_same_text(&cluster.schema_of(&target), &schema, &what);
+            pg_backup_tests::assert_same_text(
+                &unnamed(&cluster.schema_of(&target)),
+                &schema,
+                &what,
+            );
         }
         cluster.assert_nothing_left();
     }

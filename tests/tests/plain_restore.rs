@@ -26,7 +26,7 @@ fn call(id: &str) -> String {
 #[test]
 fn a_script_of_a_newer_version_restores_and_its_warnings_are_counted() {
     let (cluster, place) = cluster();
-    let script = "\\restrict abcdef\n\nSET statement_timeout = 0;\nSET transaction_timeout = 0;\n\
+    let script = "\\restrict abcdef\n\nSET statement_timeout = 0;\nSET newer_timeout = 0;\n\
         SET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\n\
         CREATE DATABASE app;\nALTER DATABASE app SET work_mem TO '8MB';\n\\connect app\n\
         CREATE TABLE public.t (a int, b text);\nCOPY public.t (a, b) FROM stdin;\n\
@@ -41,7 +41,7 @@ fn a_script_of_a_newer_version_restores_and_its_warnings_are_counted() {
                     WHERE kind = 'restore' LIMIT 1";
     assert_eq!(
         cluster.value("postgres", warnings),
-        "left out 1 line with settings that this server does not know: transaction_timeout; \
+        "left out 1 line with settings that this server does not know: newer_timeout; \
          left out 3 lines about the database that the dump was taken from"
     );
     let of = format!("SELECT database FROM backup_history WHERE id = {id}");
