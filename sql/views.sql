@@ -192,7 +192,7 @@ COMMENT ON COLUMN backup_history.database IS
 COMMENT ON COLUMN backup_history.status IS
     'queued, running, verifying, succeeded, failed, cancelled, skipped, missed (due, and nobody was there) or interrupted (the server or its process stopped).';
 COMMENT ON COLUMN backup_history.origin IS
-    'Who began it: manual, schedule, catch_up, retry, start; safety or rollback of a restore; upload or scan of an import.';
+    'Who began it: manual, schedule, catch_up, retry, start; safety before a restore; rollback or accept after one; import, upload or scan.';
 COMMENT ON COLUMN backup_history.schedule IS 'The schedule that it belongs to.';
 COMMENT ON COLUMN backup_history.requested_by IS 'The role that called.';
 COMMENT ON COLUMN backup_history.queued_at IS 'When it was asked for, or due.';
