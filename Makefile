@@ -112,3 +112,7 @@ dist: ## the committed source as PGXN takes it: target/dist/pg_backup-VERSION.zi
 reference: test-install ## write docs/reference.md, and what SQL prints, into the documents
 	PG_BACKUP_WRITE_DOCS=1 cargo $(TEST_RUNNER) -p pg_backup_tests -- \
 	    documentation:: readme:: readme_sql::
+
+.PHONY: demo-record
+demo-record: ## run the demo and write its session into the README
+	@scripts/record-demo.sh

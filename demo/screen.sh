@@ -5,7 +5,7 @@
 # Holds: colour and \r only on a terminal; failures go to standard error with what to do next.
 
 BAR_CELLS=24
-RELATION_CELLS=24
+RELATION_CELLS=18
 
 bold='' dim='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -46,7 +46,7 @@ bar_line() { # percent phase relation amount
     percent=$((percent > 100 ? 100 : percent))
     filled=$((percent * BAR_CELLS / 100))
     local full=${bar_full:0:filled} rest=${bar_rest:0:BAR_CELLS - filled}
-    printf '[%s%s] %3d %%  %-10.10s %-*.*s %s' "$full" "$rest" "$percent" "$2" \
+    printf '[%s%s] %3d %%  %-16.16s %-*.*s %s' "$full" "$rest" "$percent" "$2" \
         "$RELATION_CELLS" "$RELATION_CELLS" "$3" "$4"
 }
 printf -v bar_full '%*s' "$BAR_CELLS" ''

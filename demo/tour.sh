@@ -43,7 +43,7 @@ create_extension() {
 
 first_backup() {
     local comment='first backup'
-    heading 'A backup'
+    heading 'A backup' # recorded
     if [ -n "$(value 'SELECT 1 FROM backup_history LIMIT 1')" ]; then comment='another backup'; fi
     local sql="SELECT backup_create(comment => '$comment');"
     echo_statement "$sql"
@@ -113,7 +113,7 @@ FROM backup_contents($backup_id) ORDER BY bytes DESC NULLS LAST LIMIT $CONTENTS_
 }
 
 verify_it() {
-    heading 'Is it good? Every byte read and decoded'
+    heading 'Is it good? Every byte read and decoded' # recorded
     show "SELECT ok, subject, detail FROM backup_verify($backup_id, 'read');" | tee "$state/verdicts"
     if grep -qE '^ f +\|' "$state/verdicts" || ! grep -qE '^ t +\|' "$state/verdicts"; then
         die "backup $backup_id does not verify"
@@ -171,7 +171,7 @@ restore_by_hand() {
     local archive folder=$demo/by-hand member
     archive=$(value "SELECT detail FROM backup_verify($backup_id, 'file') WHERE subject = 'file'")
     member=$(unzip -Z1 "$archive" | grep '^database\.dump')
-    heading 'How to restore it without pg_backup'
+    heading 'How to restore it without pg_backup' # recorded
     printf '   %s\n' "unzip -o -d $(printf %q "$folder") \\"
     printf '      %q\n' "$archive"
     if [ "$member" != "${member%.zst}" ]; then

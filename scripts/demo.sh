@@ -30,7 +30,7 @@ main() {
     version=$(value 'SHOW server_version' postgres)
     note "PostgreSQL ${version%% *} in $demo, socket only"
 
-    heading 'A sample database'
+    heading 'A sample database' # recorded
     ensure_sample
     sample=$(describe_sample)
     note "$sample"
