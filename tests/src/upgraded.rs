@@ -49,6 +49,9 @@ fn without_checksums(programs: &Path) -> &'static [&'static str] {
 impl Cluster {
     /// Stops this cluster and upgrades it. `conf` are lines for the new postgresql.conf.
     pub fn upgraded(&mut self, programs: &Path, conf: &[&str]) -> Self {
+        if programs != tree().bindir {
+            self.forget_versions_of_columns();
+        }
         self.stop(Mode::Fast);
         let mut new = Self::prepare(Vec::new());
         programs.clone_into(&mut new.bindir);
@@ -66,6 +69,17 @@ impl Cluster {
         let lines: Vec<String> = conf.iter().map(|&line| line.to_owned()).collect();
         new.launch(&lines);
         new
+    }
+
+    /// Newer minor versions note one in each column (`pg_attver`). A pg_upgrade from before that
+    /// carries it over, and its server refuses it.
+    fn forget_versions_of_columns(&self) {
+        let names = "SELECT datname FROM pg_database WHERE datallowconn";
+        for name in self.sql("postgres", names).into_iter().filter_map(|mut row| row.remove(0)) {
+            let forget = "UPDATE pg_attribute SET attoptions = NULL \
+                          WHERE attoptions::text LIKE '{pg\\_attver=%}'";
+            self.sql(&name, forget);
+        }
     }
 
     /// Moves the default backup directory of this cluster into the data directory of `new`, as the
