@@ -49,7 +49,7 @@ fn a_trigger_on_login_never_fires_in_a_session_of_a_job() {
         assert_eq!(cluster.value("app", OURS), "", "{format}");
         cluster.accept_all("postgres");
     }
-    let hook = "CALL backup_hook('before_backup', 'h', 'CREATE TABLE by_hook ()')";
+    let hook = "CALL backup_hook('before_backup', 'h', 'CREATE TABLE public.by_hook ()')";
     cluster.sql("app", "CREATE EXTENSION pg_backup");
     cluster.sql("app", hook);
     cluster.psql("app", DDL);
