@@ -27,7 +27,7 @@ main() {
     local id
     same "$(stat -c '%u:%g %a' "$DEBIAN_ROOT$volume")" '999:999 700' 'owner and mode of the volume'
     # Not through a function: its process id would be that of a shell.
-    env -i chroot "$DEBIAN_ROOT" /start >"$DEBIAN_ROOT/log" 2>&1 &
+    chroot "$DEBIAN_ROOT" /usr/bin/env -i /start >"$DEBIAN_ROOT/log" 2>&1 &
     server=$!
     poll 'the server' ask postgres 'SELECT 1' >/dev/null
     same "$(ask postgres 'SHOW shared_preload_libraries')" pg_backup 'what is preloaded'
