@@ -27,6 +27,8 @@ COPY --from=rust /usr/local/rustup /usr/local/rustup
 ENV CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup \
     PGRX_PG_CONFIG_PATH=/usr/lib/postgresql/${PG_MAJOR}/bin/pg_config \
     PATH=/usr/local/cargo/bin:$PATH
+# The image has the smallest toolchain; what writes the bindings to the server wants this too.
+RUN rustup component add rustfmt
 WORKDIR /build
 COPY . .
 RUN cargo xtask install --release --destdir /out

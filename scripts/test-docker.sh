@@ -57,8 +57,8 @@ ensure_image() {
     make_root "$image" make_image
 }
 
-# /usr/local/cargo and /usr/local/rustup of the image `rust`, from this machine's Rust, and the
-# crates that are here already.
+# /usr/local/cargo and /usr/local/rustup of the image `rust`, from this machine's Rust: cargo and
+# rustc, the rest only when its rustup is asked for it; and the crates that are here already.
 make_rust() {
     local sysroot
     sysroot=$(rustc --print sysroot)
@@ -67,6 +67,7 @@ make_rust() {
     cp -a --link "$sysroot"/lib/* "$work/rust/usr/local/rustup/toolchains/host/lib/" 2>/dev/null ||
         cp -a "$sysroot"/lib/* "$work/rust/usr/local/rustup/toolchains/host/lib/"
     ln -s ../../rustup/toolchains/host/bin/{cargo,rustc} "$work/rust/usr/local/cargo/bin/"
+    install -m 755 "$root/tests/docker/rustup.sh" "$work/rust/usr/local/cargo/bin/rustup"
     if [ -d "${CARGO_HOME:-$HOME/.cargo}/registry" ]; then
         mkdir "$work/rust/usr/local/cargo/registry"
         cp -a "${CARGO_HOME:-$HOME/.cargo}/registry"/{index,cache} \
