@@ -1,4 +1,5 @@
-//! What this PostgreSQL can do: a build without a library, or an older major version, cannot do all.
+//! What this PostgreSQL can do: a build without a library, or an older major version, cannot do
+//! all.
 //!
 //! In: the tree under test. Out: whether a test goes on. What must hold: a test that does less says
 //! why, on its output and in the file `skipped` beside the tree, which `make test-all` shows.

@@ -17,8 +17,8 @@ ALTER DATABASE NAME SET app.motto = 'a''b\c';
 ALTER DATABASE NAME SET search_path = public, "Kitchen 1";
 ALTER ROLE waiter IN DATABASE NAME SET work_mem = '8MB';"#;
 
-/// One line for each relation with rows, large object, sequence and extension. `ts_stat` runs a query
-/// from a text without making anything, and needs no library.
+/// One line for each relation with rows, large object, sequence and extension. `ts_stat` runs a
+/// query from a text without making anything, and needs no library.
 const CONTENT: &str = "
 SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
   SELECT c.oid::regclass || ' ' || (SELECT word FROM ts_stat(format('SELECT array_to_tsvector(ARRAY[
@@ -90,7 +90,8 @@ fn script() -> String {
 }
 
 impl Cluster {
-    /// A database with everything that this PostgreSQL has, whose locale and tablespace are not those of the others.
+    /// A database with everything that this PostgreSQL has, whose locale and tablespace are not
+    /// those of the others.
     pub fn make_kitchen_sink(&self, database: &str) {
         let place = self.make_dir("shelf");
         assert!(names_below(&place).is_empty());

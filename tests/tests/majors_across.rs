@@ -1,5 +1,5 @@
-//! Archives of one major version of PostgreSQL on another one: a newer server takes those of an older
-//! one, and an older server refuses those of a newer one, clearly.
+//! Archives of one major version of PostgreSQL on another one: a newer server takes those of an
+//! older one, and an older server refuses those of a newer one, clearly.
 //!
 //! The other server's part runs in a process of its own, this program again: a harness knows one
 //! tree. Which majors there are is what `make test PG=NN` has left.
@@ -23,8 +23,8 @@ fn directory_of(other: u32) -> Option<PathBuf> {
     place.join("pg/pg_config").exists().then_some(place)
 }
 
-/// Archives of a cluster of `other`, one of each format, and its fingerprint; in a directory that the
-/// server may read.
+/// Archives of a cluster of `other`, one of each format, and its fingerprint; in a directory that
+/// the server may read.
 fn archives_of(other: u32) -> Option<tempfile::TempDir> {
     let Some(place) = directory_of(other) else {
         skipped(&format!("no PostgreSQL {other} beside this one: make test-install PG={other}"));
@@ -80,8 +80,8 @@ fn import(cluster: &Cluster, place: &Path, format: &str) -> String {
     cluster.value("postgres", &format!("SELECT backup_import('{}')", path.display()))
 }
 
-/// A schema without the names of `NOT NULL`, which only PostgreSQL 18 and later know: there, that of
-/// a table that was renamed is the old one.
+/// A schema without the names of `NOT NULL`, which only PostgreSQL 18 and later know: there, that
+/// of a table that was renamed is the old one.
 fn unnamed(schema: &str) -> String {
     let mut words = schema.split(' ').peekable();
     let mut kept = Vec::new();

@@ -7,7 +7,8 @@
 use pg_backup_tests::Cluster;
 use pg_backup_tests::readme::{CONTENT, assert_shown, backed_up, blocks, run_shell};
 
-/// Functions and procedures for people. In brackets: arguments that are NULL where they are left out.
+/// Functions and procedures for people. In brackets: arguments that are NULL where they are left
+/// out.
 const FUNCTIONS: &str = r"
 SELECT format('`%s`', p.proname),
        regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '\mIN ', '', 'g'),

@@ -86,8 +86,8 @@ pub fn run_hook(schema: &str) -> String {
     format!("SELECT {}.backup_run_hook($1, $2)", ident(schema))
 }
 
-/// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like. What they
-/// do fires event triggers as it does elsewhere.
+/// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like. What
+/// they do fires event triggers as it does elsewhere.
 pub fn begin_within(milliseconds: i32, major: u32) -> String {
     format!("{}SET statement_timeout = {milliseconds}; BEGIN", fire_event_triggers(major))
 }
