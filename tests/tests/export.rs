@@ -131,12 +131,15 @@ fn a_manifest_that_was_left_alone_is_taken_and_another_one_is_not_touched() {
     };
     let call = format!("SELECT * FROM backup_export({id}, '{}', 'dump')", out.display());
     let first = both(cluster.sql("postgres", &call));
-    let (dump, before) = (PathBuf::from(first[0].split(' ').next().unwrap()), tree(&out));
+    let dump = PathBuf::from(first[0].split(' ').next().unwrap());
     let manifest = dump.with_extension("manifest.json");
+    let bytes = || [&dump, &manifest].map(|file| fs::read(file).expect("it was exported"));
+    let before = bytes();
     // As a crash between the two names leaves it.
     fs::remove_file(&dump).unwrap();
     assert_eq!(both(cluster.sql("postgres", &call)), first);
-    assert!(tree(&out) == before, "something else was written");
+    assert!(bytes() == before, "something else was written");
+    assert_eq!(names_below(&out).len(), 2, "{:?}", names_below(&out));
     fs::remove_file(&dump).unwrap();
     fs::write(&manifest, "somebody's").unwrap();
     assert_eq!(cluster.error("postgres", &call).sqlstate, "58P02");
