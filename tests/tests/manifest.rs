@@ -25,7 +25,7 @@ fn properties_of_the_database_are_recorded() {
     cluster.psql(
         "app",
         "CREATE TABLE t (i int); GRANT SELECT ON t TO app_reader; CREATE PUBLICATION p FOR TABLE t;
-         SELECT pg_create_logical_replication_slot('slot_a', 'test_decoding');",
+         SELECT pg_create_logical_replication_slot('slot_a', 'pgoutput');",
     );
     let sql = "SET pg_backup.application_version = '2.1'; \
                SET pg_backup.encryption_key_ids = 'k1,k2'; \
