@@ -15,11 +15,11 @@ fn mallory(cluster: &Cluster) -> postgres::Client {
     mallory
         .batch_execute(
             "CREATE TABLE sprung (by text); GRANT INSERT ON sprung TO PUBLIC; \
-             CREATE FUNCTION note() RETURNS int LANGUAGE plpgsql VOLATILE AS \
+             CREATE FUNCTION public.note() RETURNS int LANGUAGE plpgsql VOLATILE AS \
                $$ BEGIN IF current_user <> 'mallory' THEN INSERT INTO sprung VALUES (current_user); \
                   END IF; RETURN 1; END $$; \
              CREATE FUNCTION spring(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
-               $$ BEGIN RETURN (SELECT note()); END $$",
+               $$ BEGIN RETURN (SELECT public.note()); END $$",
         )
         .unwrap();
     mallory

@@ -28,7 +28,7 @@ CREATE FUNCTION low.as_postgres() RETURNS text LANGUAGE plpgsql AS
 CREATE PROCEDURE low.commits() LANGUAGE plpgsql AS
     $$ BEGIN COMMIT; INSERT INTO low.seen (what) SELECT word FROM public.secret; END $$;";
 
-/// SQL of the enemy, and what the server says to it.
+/// SQL of the enemy, and what the server says to it; where that differs between versions, all of it.
 const ATTACKS: [(&str, &str); 38] = [
     ("INSERT INTO low.seen (what) SELECT word FROM public.secret", "permission denied for table"),
     ("SELECT * FROM pg_authid", "permission denied for table pg_authid"),
@@ -55,11 +55,11 @@ const ATTACKS: [(&str, &str); 38] = [
     ("COPY low.plain FROM '/etc/passwd'", "pg_read_server_files"),
     ("SELECT pg_read_file('postgresql.conf')", "permission denied for function pg_read_file"),
     ("SELECT lo_import('/etc/passwd')", "permission denied for function lo_import"),
-    ("ALTER ROLE low SUPERUSER", "must be superuser"),
-    ("GRANT loot TO low", "must be superuser"),
+    ("ALTER ROLE low SUPERUSER", "must be superuser|permission denied to alter role"),
+    ("GRANT loot TO low", "must be superuser|permission denied to grant role"),
     ("ALTER SYSTEM SET work_mem = '1GB'", "ALTER SYSTEM"),
     ("SET session_replication_role = replica", "permission denied to set parameter"),
-    ("CREATE EXTENSION file_fdw", "permission denied to create extension"),
+    ("CREATE EXTENSION file_fdw", "permission denied to create extension|is not available"),
     ("CREATE FUNCTION low.c() RETURNS void LANGUAGE c AS 'x'", "permission denied for language c"),
     ("CREATE TABLE public.planted (i int)", "permission denied for schema public"),
     ("ALTER TABLE public.secret OWNER TO low", "must be owner"),
@@ -100,7 +100,8 @@ fn whatever_the_enemy_tries_the_server_refuses() {
     for (sql, wanted) in ATTACKS {
         cluster.hook_as("low", BEFORE, "attack", sql);
         let run = cluster.stopped_by_hook();
-        assert!(run.detail.contains(wanted), "{sql}: {}", run.detail);
+        let said = |wanted: &str| run.detail.contains(wanted);
+        assert!(wanted.split('|').any(said), "{sql}: {}", run.detail);
     }
     assert_eq!(seen(&cluster), "");
     let clean = "SELECT NOT rolsuper FROM pg_roles WHERE rolname = 'low'";
@@ -277,6 +278,8 @@ fn a_hook_cannot_kill_the_job() {
                WHERE application_name LIKE 'pg\\_backup%' OR backend_type LIKE 'pg_backup%'";
     cluster.hook_as("low", BEFORE, "kill", sql);
     let run = cluster.stopped_by_hook();
-    assert!(run.detail.contains("must be a superuser to terminate"), "{run:?}");
+    let said = |text: &str| run.detail.contains(text);
+    let refused = "must be a superuser to terminate";
+    assert!(said(refused) || said("permission denied to terminate process"), "{run:?}");
     cluster.assert_nothing_left();
 }
