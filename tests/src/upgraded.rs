@@ -41,7 +41,10 @@ fn logs_below(folder: &Path) -> String {
 }
 
 /// Both clusters need the same answer, and since PostgreSQL 18 another one is the default.
-fn without_checksums(programs: &Path) -> &'static [&'static str] {
+fn checksums(programs: &Path, on: bool) -> &'static [&'static str] {
+    if on {
+        return &["--data-checksums"];
+    }
     let help = run_tool(&programs.join("initdb"), &["--help"]);
     if help.contains("--no-data-checksums") { &["--no-data-checksums"] } else { &[] }
 }
@@ -52,10 +55,11 @@ impl Cluster {
         if programs != tree().bindir {
             self.forget_versions_of_columns();
         }
+        let checksums = checksums(programs, self.value("postgres", "SHOW data_checksums") == "on");
         self.stop(Mode::Fast);
         let mut new = Self::prepare(Vec::new());
         programs.clone_into(&mut new.bindir);
-        template::init_with(programs, &new.data_dir(), without_checksums(programs));
+        template::init_with(programs, &new.data_dir(), checksums);
         let mut upgrade = as_server(programs.join("pg_upgrade"));
         upgrade.current_dir(&new.home).arg("-b").arg(&tree().bindir).arg("-B").arg(programs);
         upgrade.arg("-d").arg(self.data_dir()).arg("-D").arg(new.data_dir());
