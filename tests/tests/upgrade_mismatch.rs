@@ -79,12 +79,12 @@ fn schedules_that_cannot_be_read_say_so_once_and_run_when_they_can() {
     // What a newer version must not do, but might.
     cluster.sql("app", "ALTER TABLE backup_schedule_entries RENAME retries TO tries");
     cluster.restart(Mode::Fast);
-    wait_until("the warning", LIMIT, || told(&cluster, NEWER) == 1);
+    // The launcher may have told the version alone before the restart.
     let said = "Its schedules do not run: column s.retries does not exist";
-    assert!(cluster.log().contains(said), "{}", cluster.log());
+    wait_until("the warning", LIMIT, || cluster.log().contains(said));
     faults.set_time(&cluster, "2027-01-10 03:00:00+00");
     cluster.settle_schedules();
-    assert_eq!(told(&cluster, NEWER), 1, "it is told once: {}", cluster.log());
+    assert_eq!(cluster.log().matches(said).count(), 1, "it is told once: {}", cluster.log());
     cluster.psql(
         "app",
         "ALTER TABLE backup_schedule_entries RENAME tries TO retries; \
