@@ -74,8 +74,8 @@ install: ## build and install into the PostgreSQL of PG_CONFIG
 	scripts/setup.sh; \
 	cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
-bench: ## measure the claims of the README
-	@bench/run.sh
+bench: ## measure the claims of the README (PG=18 for another major version)
+	@PG="$(PG)" bench/run.sh
 
 lint: setup ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
