@@ -28,7 +28,7 @@ CREATE FUNCTION low.as_postgres() RETURNS text LANGUAGE plpgsql AS
 CREATE PROCEDURE low.commits() LANGUAGE plpgsql AS
     $$ BEGIN COMMIT; INSERT INTO low.seen (what) SELECT word FROM public.secret; END $$;";
 
-/// SQL of the enemy, and what the server says to it; where that differs between versions, all of it.
+/// SQL of the enemy, and what the server says to it; where versions differ, what each says.
 const ATTACKS: [(&str, &str); 38] = [
     ("INSERT INTO low.seen (what) SELECT word FROM public.secret", "permission denied for table"),
     ("SELECT * FROM pg_authid", "permission denied for table pg_authid"),

@@ -125,7 +125,7 @@ fn archives_of_older_majors_restore_to_what_they_were() {
     }
 }
 
-/// Puts the archives where those of the cluster lie, and lets it find them. Gives their ids, those of
+/// Puts the archives where those of the cluster lie, and lets it find them. Gives their ids: of
 /// custom, directory and plain.
 fn scanned(cluster: &Cluster, made: &Path) -> Vec<String> {
     let (from, to) = (made.join("archives"), cluster.backup_dir());
