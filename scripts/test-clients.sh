@@ -4,24 +4,18 @@
 # Django and Drizzle. Silent and quick when they are there.
 #
 # In:  PG_BACKUP_TEST_DIR. Out: python3-psycopg; pg from Debian where node is Debian's own or not
-#      there yet, else, pinned by tests/clients/package-lock.json, below PG_BACKUP_TEST_DIR. The frameworks,
-#      pinned by what lies in tests/clients/frameworks, below PG_BACKUP_TEST_DIR.
+#      there yet, else, pinned by tests/clients/package-lock.json, below PG_BACKUP_TEST_DIR. The
+#      frameworks, pinned by what lies in tests/clients/frameworks, below PG_BACKUP_TEST_DIR.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/scripts/apt.sh"
 readonly clients=${PG_BACKUP_TEST_DIR:?}/clients
 readonly frameworks=$PG_BACKUP_TEST_DIR/frameworks
-# How long to wait for another apt or dpkg, in seconds.
-readonly APT_LOCK_TIMEOUT=120
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-apt_install() {
+install_packages() {
     echo "test-clients: installing $*"
-    as_root apt-get update --quiet=2 -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
-        --no-install-recommends -o "DPkg::Lock::Timeout=$APT_LOCK_TIMEOUT" "$@" >/dev/null
+    apt_update
+    apt_install "$@"
 }
 
 have_psycopg() { /usr/bin/python3 -c 'import psycopg' 2>/dev/null; }
@@ -33,9 +27,9 @@ have_node_pg() {
 # The node of another source than Debian does not fit Debian's packages of modules.
 install_node_pg() {
     if [ ! -x /usr/bin/node ]; then
-        apt_install nodejs node-pg
+        install_packages nodejs node-pg
     elif ! command -v npm >/dev/null; then
-        apt_install node-pg
+        install_packages node-pg
     else
         echo "test-clients: installing pg into $clients"
         rm -rf "$clients"
@@ -50,8 +44,8 @@ have_frameworks() { diff -rq "$root/tests/clients/frameworks" "$frameworks/pinne
 
 install_frameworks() {
     echo "test-clients: installing Django and Drizzle into $frameworks"
-    command -v npm >/dev/null || apt_install npm
-    command -v pip3 >/dev/null || apt_install python3-pip
+    command -v npm >/dev/null || install_packages npm
+    command -v pip3 >/dev/null || install_packages python3-pip
     rm -rf "$frameworks"
     mkdir -p "$frameworks/node"
     pip3 install --quiet --no-deps --require-hashes --only-binary :all: --no-warn-script-location \
@@ -61,7 +55,7 @@ install_frameworks() {
     cp -r "$root/tests/clients/frameworks" "$frameworks/pinned"
 }
 
-have_psycopg || apt_install python3-psycopg
+have_psycopg || install_packages python3-psycopg
 have_node_pg || install_node_pg
 have_psycopg && have_node_pg || {
     echo 'test-clients: psycopg for /usr/bin/python3 and pg for /usr/bin/node are needed' >&2
