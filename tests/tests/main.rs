@@ -59,6 +59,7 @@ mod restore_globals;
 mod restore_hooks;
 mod restore_into_schema;
 mod restore_into_schema_faults;
+mod restore_lanes;
 mod restore_leftovers;
 mod restore_parts;
 mod restore_properties;

@@ -11,6 +11,7 @@ use super::{ident, literal, restore_part_steps as part_steps};
 use crate::decide::archive_spec::{DIRECTORY, payload_member};
 use crate::decide::manifest::{Extension, Manifest};
 use crate::decide::request::{Restore, Safety};
+use crate::decide::restore::lanes::is_shared_out;
 use crate::decide::restore::plan::{Load, Section, pg_restore, psql};
 use crate::decide::restore::timescale::{ListPaths, keeps_jobs, parts, recorded};
 
@@ -148,6 +149,9 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
             format!("{source} | {}", line("psql", psql())),
         )];
     }
+    if is_shared_out(manifest, restore) {
+        return shared_out(restore, &source);
+    }
     let unpacked = (directory || restore.jobs > 1).then(|| Path::new("…/database"));
     let mut steps = Vec::new();
     if let Some(place) = unpacked {
@@ -175,6 +179,33 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
         steps.push(step(&format!("load the section {}", load.section.as_str()), command));
     }
     steps
+}
+
+/// Several connections, each with tables of its own; only the head of the dump is unpacked.
+fn shared_out(restore: &Restore, source: &str) -> Vec<Step> {
+    let head = "…/head.dump";
+    type Run = (&'static str, Section, u16, bool, Option<&'static str>);
+    let sections: [Run; 3] = [
+        ("load the section pre-data", Section::PreData, 1, true, None),
+        (
+            "load the section data, each connection its tables",
+            Section::Data,
+            1,
+            false,
+            Some("…/rows"),
+        ),
+        ("load the section post-data", Section::PostData, restore.jobs, true, Some("…/rest")),
+    ];
+    let section = |(action, section, jobs, from_head, list): Run| {
+        let (file, list) = (from_head.then_some(Path::new(head)), list.map(Path::new));
+        let load = Load { section, jobs, trusted: restore.trusted, source: file, list };
+        let restore = line("pg_restore", pg_restore(&restore.target, &load));
+        let command = if from_head { restore } else { format!("{source} | {restore}") };
+        step(action, command)
+    };
+    let unpack =
+        step("unpack the table of contents", format!("{source} | head --bytes=… > {head}"));
+    std::iter::once(unpack).chain(sections.map(section)).collect()
 }
 
 fn before_load(extension: &Extension) -> [Step; 2] {

@@ -2,6 +2,7 @@
 //! database that is found has become.
 
 pub mod globals;
+pub mod lanes;
 pub mod part;
 pub mod plan;
 pub mod standing;

@@ -82,6 +82,20 @@ pub async fn unpack(work: &mut Work<'_>) -> Result<Unpacked> {
     Ok(Unpacked { path, _work: directory })
 }
 
+/// Unpacks the first bytes of a member into a new file.
+pub async fn head(
+    work: &Work<'_>,
+    archive: &Path,
+    member: &Payload,
+    length: u64,
+    into: &Path,
+) -> Result<()> {
+    let (reader, into) = (reader(archive, member)?.take(length), into.to_owned());
+    let reserve = work.context.settings.min_free_space;
+    let writing = threads::spawn("pg_backup head", move || written(reader, &into, reserve))?;
+    joined(work.context.control, writing).await
+}
+
 /// Writes each member, decoded, under its name without the ending. Gives what pg_restore opens.
 fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Result<PathBuf> {
     let mut opened = into.to_owned();
@@ -91,22 +105,25 @@ fn write(source: &Path, members: &[Payload], into: &Path, reserve: u64) -> Resul
         if !member.name.starts_with(DIRECTORY) {
             opened = path.clone();
         }
-        let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", path.display()), e);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = BufWriter::with_capacity(WRITE_BYTES, file.map_err(|e| failed(&e))?);
-        let mut reader = reader(source, member)?;
-        loop {
-            // Looked at while it grows: a few bytes may unpack to more than any disk has.
-            let step = io::copy(&mut reader.by_ref().take(SPACE_EVERY), &mut file);
-            let step = step.map_err(|e| Failure::inside(&e).unwrap_or_else(|| failed(&e)))?;
-            keep_free(into, reserve)?;
-            if step < SPACE_EVERY {
-                break;
-            }
-        }
-        file.flush().map_err(|e| failed(&e))?;
+        written(reader(source, member)?, &path, reserve)?;
     }
     Ok(opened)
+}
+
+/// Writes all that can be read into a new file.
+fn written(mut reader: impl Read, path: &Path, reserve: u64) -> Result<()> {
+    let failed = |e: &io::Error| Failure::io(format_args!("write \"{}\"", path.display()), e);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = BufWriter::with_capacity(WRITE_BYTES, file.map_err(|e| failed(&e))?);
+    loop {
+        // Looked at while it grows: a few bytes may unpack to more than any disk has.
+        let step = io::copy(&mut reader.by_ref().take(SPACE_EVERY), &mut file);
+        let step = step.map_err(|e| Failure::inside(&e).unwrap_or_else(|| failed(&e)))?;
+        keep_free(path, reserve)?;
+        if step < SPACE_EVERY {
+            return file.flush().map_err(|e| failed(&e));
+        }
+    }
 }
 
 fn keep_free(place: &Path, reserve: u64) -> Result<()> {

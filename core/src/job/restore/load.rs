@@ -11,16 +11,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::timescale::{self, Timescale};
-use super::{Work, extract, part};
+use super::{Work, extract, lanes, part};
 use crate::catalog::restore::{ANALYZE, DUMP_CONDITIONS, count};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore;
+use crate::decide::restore::lanes::is_shared_out;
 use crate::decide::restore::part::is_part;
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
 use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
+use crate::host::control::Control;
 use crate::host::server::Server;
 use crate::host::threads;
 use crate::job::tools::tool;
@@ -31,6 +33,11 @@ const CHUNK: usize = 256 << 10;
 
 /// Loads everything.
 pub async fn load(work: &mut Work<'_>) -> Result<()> {
+    if is_shared_out(&work.manifest, work.restore)
+        && let Some(plan) = lanes::plan(work).await?
+    {
+        return lanes::load(work, &plan).await;
+    }
     let unpacked = match work.manifest.dump.format.as_str() {
         "plain" => None,
         "custom" | "tar" if work.restore.jobs <= 1 => None,
@@ -135,9 +142,13 @@ fn envs(work: &Work<'_>, make: impl Fn(&Access, &str, &str) -> Envs) -> Envs {
 /// Runs a tool that reads the dump by itself.
 pub(super) async fn alone(work: &Work<'_>, tool: &Tool, phase: Phase) -> Result<()> {
     work.phase(phase).await;
+    judged(ended(work, tool).await?, phase)
+}
+
+/// Runs a tool to its end.
+pub(super) async fn ended(work: &Work<'_>, tool: &Tool) -> Result<Outcome> {
     let mut child = Child::spawn(tool, work.context.harden)?;
-    let outcome = until(work.context.control, || child.try_wait()).await?;
-    judged(outcome, phase)
+    until(work.context.control, || child.try_wait()).await
 }
 
 /// Runs a tool that reads the dump from its standard input.
@@ -155,9 +166,6 @@ pub(super) async fn fed_by(
 ) -> Result<()> {
     work.phase(phase).await;
     let moved = Arc::<AtomicU64>::default();
-    let tool = Tool { stdin: Stdin::Pipe, ..tool };
-    let mut child = Child::spawn(&tool, work.context.harden)?;
-    let feeding = feed(reader, child.take_stdin(), moved.clone())?;
     // What goes through is larger than the member where that is compressed; the table sizes say
     // how much about.
     let total: u64 = work.manifest.tables.iter().map(|table| table.bytes).sum();
@@ -166,17 +174,35 @@ pub(super) async fn fed_by(
         Phase::Data => moving(work.context.control, tool.name, &moved, stall),
         _ => moving(work.context.control, tool.name, &moved, Duration::ZERO),
     };
-    let outcome = until(&checked, || {
+    let shown = || {
         let done = moved.load(Ordering::Relaxed).min(total);
         let (bytes_done, bytes_total) = if phase == Phase::Data { (done, total) } else { (0, 0) };
         let progress = Progress { phase, bytes_done, bytes_total, ..Progress::default() };
         work.context.control.report(&progress);
+    };
+    judged(piped(work, tool, reader, &moved, &checked, shown).await?, phase)
+}
+
+/// Runs a tool and feeds it, as long as `checked` lets it; `moved` counts the bytes.
+pub(super) async fn piped(
+    work: &Work<'_>,
+    tool: Tool,
+    reader: Box<dyn Read + Send>,
+    moved: &Arc<AtomicU64>,
+    checked: &dyn Control,
+    shown: impl Fn(),
+) -> Result<Outcome> {
+    let tool = Tool { stdin: Stdin::Pipe, ..tool };
+    let mut child = Child::spawn(&tool, work.context.harden)?;
+    let feeding = feed(reader, child.take_stdin(), moved.clone())?;
+    let outcome = until(checked, || {
+        shown();
         child.try_wait()
     })
     .await?;
     // What could not be read on is the reason; the tool only saw the end.
     threads::join(feeding)??;
-    judged(outcome, phase)
+    Ok(outcome)
 }
 
 /// Feeds a tool. One that stops reading early is judged by how it ends.
@@ -205,7 +231,7 @@ fn feed(
     })
 }
 
-fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
+pub(super) fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
     if outcome.success() {
         return Ok(());
     }

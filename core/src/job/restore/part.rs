@@ -5,12 +5,10 @@
 //! whole restore; what differs from the dump is told as a warning of the run.
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::extract::{LISTS, reader, stream, work_dir};
+use super::extract::{reader, stream};
+use super::lists::Lists;
 use super::load::{alone, fed, loader, phase_of, point};
 use super::{Work, into_schema};
 use crate::catalog::part::{
@@ -22,7 +20,6 @@ use crate::decide::encoding::decode;
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Failure, Result};
-use crate::host::partial::WorkDir;
 use crate::host::server::Server;
 use crate::job::tools::{output, tool};
 
@@ -101,27 +98,6 @@ async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entr
     part::entries(text, &schemas, &roles)
 }
 
-/// A directory for lists, beside the archives; gone when it is dropped.
-struct Lists(WorkDir);
-
-impl Lists {
-    fn new(work: &Work<'_>) -> Result<Lists> {
-        work_dir(work, LISTS).map(Lists)
-    }
-
-    fn write(&self, name: &str, list: &str) -> Result<PathBuf> {
-        let path = self.0.path().join(name);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(list.as_bytes()));
-        let failed = |e| Failure::io(format_args!("write \"{}\"", path.display()), &e);
-        written.map_err(failed).map(|()| path)
-    }
-}
-
 async fn section(
     work: &mut Work<'_>,
     unpacked: Option<&Path>,
@@ -133,12 +109,9 @@ async fn section(
         jobs: work.restore.jobs,
         trusted: work.restore.trusted,
         source: unpacked,
-        list: None,
+        list: Some(list),
     };
-    let mut option = std::ffi::OsString::from("--use-list=");
-    option.push(list);
-    let mut args = vec![option];
-    args.extend(pg_restore(&work.restore.target, &load));
+    let args = pg_restore(&work.restore.target, &load);
     let tool = loader(work, args, work.restore.trusted);
     match unpacked {
         None => fed(work, tool, phase_of(section)).await?,

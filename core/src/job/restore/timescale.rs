@@ -12,7 +12,7 @@ mod ready;
 
 use std::path::{Path, PathBuf};
 
-use super::extract::{self, LISTS, work_dir};
+use super::extract;
 use super::{Work, load};
 use crate::catalog::timescale::{
     COUNT_AS_SEEN, COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION,
@@ -28,7 +28,6 @@ use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Payload;
 use crate::host::child::{Stdout, Tool};
-use crate::host::partial::WorkDir;
 use crate::host::server::Server;
 use crate::job::context::Context;
 use crate::job::tools::{output, tool};
@@ -52,7 +51,7 @@ pub struct ListFiles {
     catalog: PathBuf,
     others: PathBuf,
     /// Holds the files until it is dropped.
-    _work: WorkDir,
+    _files: super::lists::Lists,
 }
 
 /// Where pg_restore reads the dump.
@@ -188,18 +187,12 @@ impl Timescale {
 
 impl ListFiles {
     fn write(work: &Work<'_>, lists: &Lists) -> Result<ListFiles> {
-        let directory = work_dir(work, LISTS)?;
-        let write = |name: &str, text: &str| {
-            let path = directory.path().join(name);
-            let written = std::fs::write(&path, text);
-            let failed = |e| Failure::io(format_args!("write \"{}\"", path.display()), &e);
-            written.map_err(failed).map(|()| path.clone())
-        };
+        let files = super::lists::Lists::new(work)?;
         Ok(ListFiles {
-            all: write("all", &lists.all)?,
-            catalog: write("catalog", &lists.catalog)?,
-            others: write("others", &lists.others)?,
-            _work: directory,
+            all: files.write("all", &lists.all)?,
+            catalog: files.write("catalog", &lists.catalog)?,
+            others: files.write("others", &lists.others)?,
+            _files: files,
         })
     }
 

@@ -1,0 +1,175 @@
+//! Loads a dump of custom format with several connections, and unpacks nothing but its head.
+//!
+//! In: an archive whose dump can only be read from its beginning to its end. Each connection has
+//! tables of its own and reads the dump by itself; definitions, indexes and constraints stand in
+//! the head, which lies in a file for the time, so that pg_restore can make them in parallel.
+//! Out: the same as from one connection.
+//!
+//! What must hold: rows are written with the rights of their owners, definitions are not; what is
+//! built early is not built again.
+
+use std::cell::Cell;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::lists::Lists;
+use super::load::{alone, ended, judged, loader, piped, point};
+use super::{Work, extract};
+use crate::decide::archive_spec::CONTENTS_MAX;
+use crate::decide::encoding::decode;
+use crate::decide::progress::{Phase, Progress};
+use crate::decide::restore::lanes::{Lanes, lanes};
+use crate::decide::restore::plan::{Load, Section, pg_restore, pg_restore_verbose_contents};
+use crate::error::{Class, Result};
+use crate::host::archive::reader::Payload;
+use crate::job::tools::{output, tool};
+use crate::job::wait::moving;
+
+/// What is loaded, and by how many.
+pub struct Plan {
+    lanes: Lanes,
+    /// List for the rows of each lane.
+    rows: Vec<PathBuf>,
+    /// The beginning of the dump, with its table of contents.
+    head: PathBuf,
+    lists: Lists,
+    archive: PathBuf,
+    member: Payload,
+}
+
+/// Shares the tables out. None for a table of contents that cannot be read: pg_restore can do
+/// without, or says better what is wrong.
+pub async fn plan(work: &mut Work<'_>) -> Result<Option<Plan>> {
+    work.phase(Phase::Extracting).await;
+    let (archive, member) = extract::stream(work)?;
+    let read = Arc::<AtomicU64>::default();
+    let feed = Counted { inner: extract::reader(&archive, &member)?, read: read.clone() };
+    let list = tool(work.context, "pg_restore", pg_restore_verbose_contents(), Vec::new());
+    let feed: Box<dyn Read + Send> = Box::new(feed);
+    let listed = output(work.context, &list, Some(feed), CONTENTS_MAX, "list the dump").await;
+    let unreadable = |class| matches!(class, Class::ToolFailed | Class::LimitExceeded);
+    let bytes = match listed {
+        Ok(bytes) => bytes,
+        Err(failure) if unreadable(failure.class) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let contents = decode(&bytes, &work.manifest.facts.database.encoding);
+    let lanes = match lanes(&contents, &work.manifest, work.restore.jobs) {
+        Err(failure) if unreadable(failure.class) => return Ok(None),
+        lanes => lanes?,
+    };
+    let lists = Lists::new(work)?;
+    let numbered = lanes.lanes.iter().enumerate();
+    let rows = numbered.map(|(lane, of)| lists.write(&format!("rows_{lane}"), &of.rows));
+    let rows = rows.collect::<Result<_>>()?;
+    let head = lists.path().join("head.dump");
+    // All that pg_restore has read for the list, and what waited for it in the pipe.
+    let length = read.load(Ordering::Relaxed);
+    extract::head(work, &archive, &member, length, &head).await?;
+    Ok(Some(Plan { lanes, rows, head, lists, archive, member }))
+}
+
+/// Counts what is read.
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Loads everything.
+pub async fn load(work: &Work<'_>, plan: &Plan) -> Result<()> {
+    let (jobs, trusted) = (work.restore.jobs, work.restore.trusted);
+    let source = Some(plan.head.as_path());
+    let definitions = Load { section: Section::PreData, jobs: 1, trusted, source, list: None };
+    let args = pg_restore(&work.restore.target, &definitions);
+    alone(work, &loader(work, args, trusted), Phase::PreData).await?;
+    crate::fault::point(point(Section::PreData));
+    work.phase(Phase::Data).await;
+    let moved = Moved::new(work, plan.rows.len());
+    let early = try_join_all((0..plan.rows.len()).map(|lane| one(work, plan, lane, &moved)));
+    let early = early.await?;
+    crate::fault::point(point(Section::Data));
+    let rest = plan.lists.write("rest", &plan.lanes.rest(&early))?;
+    let list = Some(rest.as_path());
+    let rest = Load { section: Section::PostData, jobs, trusted, source, list };
+    let args = pg_restore(&work.restore.target, &rest);
+    alone(work, &loader(work, args, trusted), Phase::PostData).await?;
+    crate::fault::point(point(Section::PostData));
+    Ok(())
+}
+
+/// How far the lanes are.
+struct Moved {
+    lanes: Vec<Arc<AtomicU64>>,
+    loading: Cell<usize>,
+    /// Bytes of all rows, which each lane reads.
+    total: u64,
+}
+
+impl Moved {
+    fn new(work: &Work<'_>, lanes: usize) -> Moved {
+        let total = work.manifest.tables.iter().map(|table| table.bytes).sum();
+        let loading = Cell::new(lanes);
+        Moved { lanes: (0..lanes).map(|_| Arc::default()).collect(), loading, total }
+    }
+
+    fn report(&self, work: &Work<'_>) {
+        let read: u64 = self.lanes.iter().map(|lane| lane.load(Ordering::Relaxed)).sum();
+        let bytes_done = (read / self.lanes.len().max(1) as u64).min(self.total);
+        let progress = Progress {
+            phase: Phase::Data,
+            bytes_done,
+            bytes_total: self.total,
+            ..Progress::default()
+        };
+        work.context.control.report(&progress);
+    }
+
+    /// The lane has all its rows. Whether others still load.
+    fn loaded(&self, lane: usize) -> bool {
+        self.lanes[lane].store(self.total, Ordering::Relaxed);
+        self.loading.set(self.loading.get().saturating_sub(1));
+        self.loading.get() > 0
+    }
+}
+
+/// One lane: its rows, and its indexes while others still load rows. Whether it has built them.
+async fn one(work: &Work<'_>, plan: &Plan, lane: usize, moved: &Moved) -> Result<bool> {
+    let trusted = work.restore.trusted;
+    let list = Some(plan.rows[lane].as_path());
+    let load = Load { section: Section::Data, jobs: 1, trusted, source: None, list };
+    let tool = loader(work, pg_restore(&work.restore.target, &load), trusted);
+    let reader = extract::reader(&plan.archive, &plan.member)?;
+    let counter = &moved.lanes[lane];
+    let stall = Duration::from_millis(work.restore.limits.stall);
+    let checked = moving(work.context.control, tool.name, counter, stall);
+    let shown = || moved.report(work);
+    judged(piped(work, tool, reader, counter, &checked, shown).await?, Phase::Data)?;
+    let others_load = moved.loaded(lane);
+    let Some(list) = plan.lanes.lanes[lane].early().filter(|_| others_load) else {
+        return Ok(false);
+    };
+    built(work, plan, &plan.lists.write(&format!("early_{lane}"), &list)?).await?;
+    Ok(true)
+}
+
+/// What can be built early.
+async fn built(work: &Work<'_>, plan: &Plan, list: &Path) -> Result<()> {
+    let trusted = work.restore.trusted;
+    let (source, list) = (Some(plan.head.as_path()), Some(list));
+    let load = Load { section: Section::PostData, jobs: 1, trusted, source, list };
+    let tool = loader(work, pg_restore(&work.restore.target, &load), trusted);
+    judged(ended(work, &tool).await?, Phase::PostData)
+}
