@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 
 use super::end::{End, HEADER_BYTES};
-use super::fields::{Fields, resolved, zip64};
+use super::fields::{Common, Fields, resolved};
 use super::{defect, name, quoted, unreadable};
 use crate::error::{Failure, Result};
 use crate::host::archive::range::RangeReader;
@@ -80,8 +80,8 @@ impl Directory {
         self.left -= 1;
         let fixed = self.bytes(HEADER_BYTES as usize)?;
         let fixed = Fixed::read(&fixed)?;
-        let name = self.bytes(usize::from(fixed.name_len))?;
-        let extra = self.bytes(usize::from(fixed.extra_len))?;
+        let name = self.bytes(usize::from(fixed.common.name_len))?;
+        let extra = self.bytes(usize::from(fixed.common.extra_len))?;
         let _comment = self.bytes(usize::from(fixed.comment_len))?;
         fixed.header(name, &extra).map(Some)
     }
@@ -104,13 +104,7 @@ fn broken(detail: &str) -> Failure {
 
 /// The part of a header that has the same length in all.
 struct Fixed {
-    flags: u16,
-    method: u16,
-    crc: u32,
-    packed: u32,
-    size: u32,
-    name_len: u16,
-    extra_len: u16,
+    common: Common,
     comment_len: u16,
     disk: u16,
     attributes: u32,
@@ -124,25 +118,11 @@ impl Fixed {
             return Err(broken("A header is not one."));
         }
         let _versions = fields.u32()?;
-        let (flags, method) = (fields.u16()?, fields.u16()?);
-        let _time = fields.u32()?;
-        let (crc, packed, size) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let (name_len, extra_len, comment_len) = (fields.u16()?, fields.u16()?, fields.u16()?);
+        let common = Common::read(&mut fields)?;
+        let comment_len = fields.u16()?;
         let (disk, _internal) = (fields.u16()?, fields.u16()?);
         let (attributes, offset) = (fields.u32()?, fields.u32()?);
-        Ok(Self {
-            flags,
-            method,
-            crc,
-            packed,
-            size,
-            name_len,
-            extra_len,
-            comment_len,
-            disk,
-            attributes,
-            offset,
-        })
+        Ok(Self { common, comment_len, disk, attributes, offset })
     }
 
     fn header(&self, name: Vec<u8>, extra: &[u8]) -> Result<Header> {
@@ -153,11 +133,10 @@ impl Fixed {
         if let Some(fault) = self.fault() {
             return Err(defect(format!("has a member that {fault}: {shown}")));
         }
-        let mut large = zip64(extra, &name)?;
-        let size = resolved(self.size, &mut large)?;
-        let packed = resolved(self.packed, &mut large)?;
+        let Common { flags, method, crc, .. } = self.common;
+        let (size, packed, mut large) = self.common.sizes(extra, &name)?;
         let offset = resolved(self.offset, &mut large)?;
-        let possible = match self.method {
+        let possible = match method {
             STORED => size == packed,
             _ => size <= packed.saturating_mul(DEFLATE_RATIO),
         };
@@ -166,16 +145,15 @@ impl Fixed {
                 .detail(format!("{packed} bytes cannot become {size}.")));
         }
         let name = String::from_utf8(name).map_err(|_| broken("A name is not in UTF-8."))?;
-        let (flags, method, crc) = (self.flags, self.method, self.crc);
         Ok(Header { name, flags, method, crc, packed, size, offset })
     }
 
     /// What is wrong with a member, continuing `has a member that `.
     fn fault(&self) -> Option<&'static str> {
         let kind = (self.attributes >> 16) & KIND;
-        match self.method {
-            _ if self.flags & ENCRYPTED != 0 => Some("is encrypted"),
-            _ if self.flags & !KNOWN_FLAGS != 0 => Some("has unknown flags"),
+        match self.common.method {
+            _ if self.common.flags & ENCRYPTED != 0 => Some("is encrypted"),
+            _ if self.common.flags & !KNOWN_FLAGS != 0 => Some("has unknown flags"),
             _ if kind != 0 && kind != REGULAR => Some("is a link, a device or a directory"),
             _ if self.attributes & DOS_DIRECTORY != 0 => Some("is a directory"),
             _ if self.disk != 0 => Some("is on another disk"),

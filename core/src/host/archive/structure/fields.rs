@@ -1,4 +1,5 @@
-//! Little-endian fields out of a few bytes, and the blocks of extra fields.
+//! Little-endian fields out of a few bytes, the fields that both headers of a member have, and the
+//! blocks of extra fields.
 
 use bytes::Buf;
 
@@ -42,9 +43,39 @@ fn short() -> Failure {
     defect("has a broken directory").detail("A field ends before its end.")
 }
 
+/// What both headers of a member hold, one behind the other: that in the directory and its own.
+pub struct Common {
+    pub flags: u16,
+    pub method: u16,
+    pub crc: u32,
+    packed: u32,
+    size: u32,
+    pub name_len: u16,
+    pub extra_len: u16,
+}
+
+impl Common {
+    pub fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        let (flags, method) = (fields.u16()?, fields.u16()?);
+        let _time = fields.u32()?;
+        let (crc, packed, size) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        let (name_len, extra_len) = (fields.u16()?, fields.u16()?);
+        Ok(Self { flags, method, crc, packed, size, name_len, extra_len })
+    }
+
+    /// Size, and size in the file, of the member of that name; and what is left of the 64-bit
+    /// values in its extra fields.
+    pub fn sizes<'a>(&self, extra: &'a [u8], name: &[u8]) -> Result<(u64, u64, Fields<'a>)> {
+        let mut large = zip64(extra, name)?;
+        let size = resolved(self.size, &mut large)?;
+        let packed = resolved(self.packed, &mut large)?;
+        Ok((size, packed, large))
+    }
+}
+
 /// The 64-bit values in the extra fields of a header; empty when there are none. Another name for
 /// the member than the header's is refused: who reads it and who does not see different files.
-pub fn zip64<'a>(extra: &'a [u8], name: &[u8]) -> Result<Fields<'a>> {
+fn zip64<'a>(extra: &'a [u8], name: &[u8]) -> Result<Fields<'a>> {
     let mut found = None;
     let mut rest = Fields(extra);
     // Fewer bytes than the head of a field are padding.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::central::Header;
-use super::fields::{Fields, IN_ZIP64, resolved, zip64};
+use super::fields::{Common, Fields, IN_ZIP64};
 use super::{cut, defect, quoted, unreadable};
 use crate::error::{Failure, Result};
 
@@ -90,14 +90,14 @@ impl<'a> Extents<'a> {
     /// Reads the local header; gives the offset behind it.
     fn local(&mut self, header: &Header) -> Result<u64> {
         let at = header.offset;
-        let fixed = Fixed::read(self.window.bytes(at, HEADER_BYTES)?)?;
+        let fixed = fixed(self.window.bytes(at, HEADER_BYTES)?)?;
         let (name_len, extra_len) = (usize::from(fixed.name_len), usize::from(fixed.extra_len));
         if name_len != header.name.len() {
             return Err(disagree(&header.name));
         }
         let whole = self.window.bytes(at, HEADER_BYTES + name_len + extra_len)?;
         let (name, extra) = whole[HEADER_BYTES..].split_at(name_len);
-        if name != header.name.as_bytes() || !fixed.agrees(header, extra)? {
+        if name != header.name.as_bytes() || !agrees(&fixed, header, extra)? {
             return Err(disagree(&header.name));
         }
         Ok(at + whole.len() as u64)
@@ -128,47 +128,30 @@ fn describes(bytes: &[u8], last: &Last) -> Result<bool> {
 }
 
 /// The part of a local header that has the same length in all.
-struct Fixed {
-    flags: u16,
-    method: u16,
-    crc: u32,
-    packed: u32,
-    size: u32,
-    name_len: u16,
-    extra_len: u16,
+fn fixed(bytes: &[u8]) -> Result<Common> {
+    let mut fields = Fields(bytes);
+    if fields.u32()? != HEADER {
+        return Err(
+            defect("has a broken directory").detail("It tells of a member that is not there.")
+        );
+    }
+    let _version = fields.u16()?;
+    Common::read(&mut fields)
 }
 
-impl Fixed {
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let mut fields = Fields(bytes);
-        if fields.u32()? != HEADER {
-            return Err(
-                defect("has a broken directory").detail("It tells of a member that is not there.")
-            );
-        }
-        let _version = fields.u16()?;
-        let (flags, method) = (fields.u16()?, fields.u16()?);
-        let _time = fields.u32()?;
-        let (crc, packed, size) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let (name_len, extra_len) = (fields.u16()?, fields.u16()?);
-        Ok(Self { flags, method, crc, packed, size, name_len, extra_len })
+/// Whether a local header says what the directory says. Sizes and CRC may be left to the
+/// descriptor: zero, or in the zip64 field that is zero.
+fn agrees(fixed: &Common, header: &Header, extra: &[u8]) -> Result<bool> {
+    if fixed.flags != header.flags || fixed.method != header.method {
+        return Ok(false);
     }
-
-    /// Sizes and CRC may be left to the descriptor: zero, or in the zip64 field that is zero.
-    fn agrees(&self, header: &Header, extra: &[u8]) -> Result<bool> {
-        if self.flags != header.flags || self.method != header.method {
-            return Ok(false);
-        }
-        let mut large = zip64(extra, header.name.as_bytes())?;
-        let size = resolved(self.size, &mut large)?;
-        let packed = resolved(self.packed, &mut large)?;
-        let later =
-            |value: u64| header.has_descriptor() && (value == 0 || value == u64::from(IN_ZIP64));
-        let same = |value: u64, wanted: u64| value == wanted || later(value);
-        Ok(same(size, header.size)
-            && same(packed, header.packed)
-            && same(u64::from(self.crc), u64::from(header.crc)))
-    }
+    let (size, packed, _) = fixed.sizes(extra, header.name.as_bytes())?;
+    let later =
+        |value: u64| header.has_descriptor() && (value == 0 || value == u64::from(IN_ZIP64));
+    let same = |value: u64, wanted: u64| value == wanted || later(value);
+    Ok(same(size, header.size)
+        && same(packed, header.packed)
+        && same(u64::from(fixed.crc), u64::from(header.crc)))
 }
 
 /// A part of the file in memory.
