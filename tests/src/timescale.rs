@@ -13,8 +13,8 @@ use std::sync::Once;
 const CONTROL: &str = include_str!("../timescale/timescaledb.control");
 const SCRIPT: &str = include_str!("../timescale/timescaledb.sql");
 const UPDATE: &str = include_str!("../timescale/timescaledb--2.19.3--2.20.0.sql");
-/// A library of PostgreSQL that does nothing unless it is told to.
-const LIBRARY: &str = "auth_delay.so";
+/// A library that every PostgreSQL has, also one without contrib, and that does nothing by itself.
+const LIBRARY: &str = "pgoutput.so";
 /// The settings of a server with it.
 pub const PRELOADED: &str = "shared_preload_libraries = 'timescaledb, pg_backup'";
 
@@ -75,7 +75,7 @@ pub fn install_timescaledb() {
         put(&place("timescaledb--2.19.3.sql"), SCRIPT.as_bytes());
         put(&place("timescaledb--2.20.0.sql"), SCRIPT.as_bytes());
         put(&place("timescaledb--2.19.3--2.20.0.sql"), UPDATE.as_bytes());
-        let library = fs::read(tree().libdir.join(LIBRARY)).expect("the tree has contrib modules");
+        let library = fs::read(tree().libdir.join(LIBRARY)).expect("PostgreSQL has it");
         put(&tree().libdir.join("timescaledb.so"), &library);
     });
 }
