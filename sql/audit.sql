@@ -42,7 +42,7 @@ $$;
 REVOKE ALL ON backup_audit_entries, backup_audit FROM PUBLIC;
 REVOKE ALL ON SEQUENCE backup_audit_entries_id_seq FROM PUBLIC;
 
-COMMENT ON FUNCTION backup_audit_record IS
+COMMENT ON FUNCTION backup_audit_record(text, jsonb) IS
     'Internal: writes a row of backup_audit for the calls of pg_backup.';
 
 COMMENT ON VIEW backup_audit IS

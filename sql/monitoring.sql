@@ -145,7 +145,7 @@ SELECT coalesce(string_agg(text, '' ORDER BY number), '') || E'# EOF\n'
          GROUP BY f.number, f.name, f.type, f.unit, f.help) t
 $$;
 
-COMMENT ON FUNCTION backup_metrics IS
+COMMENT ON FUNCTION backup_metrics() IS
 'The state of all backups of this history as OpenMetrics text, for an exporter of Prometheus.';
 
 COMMENT ON VIEW backup_status IS

@@ -39,7 +39,8 @@ CREATE VIEW backup_hooks AS
 SELECT event, name, sql, role, changed_at FROM @extschema@.backup_hook_entries
  ORDER BY event, name;
 
-COMMENT ON PROCEDURE backup_schedule IS
+COMMENT ON PROCEDURE backup_schedule(text, text, text, text, integer, integer, integer, integer,
+    integer, interval, boolean, text, interval, integer, boolean, interval, text, jsonb) IS
 'Make a schedule, or make it anew: when, what to keep, how to run; takes effect at COMMIT.
 - name: of the schedule.
 - cron: five fields as in crontab(5), or words: hourly, daily 03:00, weekly sun 03:00, monthly last 03:00.
@@ -60,55 +61,55 @@ COMMENT ON PROCEDURE backup_schedule IS
 - verify: verify the archive once more after each run: file, list, read or restore.
 - options: arguments of backup_create() by name.';
 
-COMMENT ON PROCEDURE backup_unschedule IS
+COMMENT ON PROCEDURE backup_unschedule(text) IS
 'Remove a schedule; its backups stay.
 - name: of the schedule.';
 
-COMMENT ON PROCEDURE backup_pause IS
+COMMENT ON PROCEDURE backup_pause(text) IS
 'Pause a schedule until backup_resume().
 - name: of the schedule.';
 
-COMMENT ON PROCEDURE backup_resume IS
+COMMENT ON PROCEDURE backup_resume(text) IS
 'Let a paused schedule run again; what was due meanwhile is not made up for.
 - name: of the schedule.';
 
-COMMENT ON FUNCTION backup_run IS
+COMMENT ON FUNCTION backup_run(text, boolean) IS
 'Run a schedule now; gives the id of the run.
 - name: of the schedule.
 - wait: true waits for the end, and a failure is an error; false begins at COMMIT.';
 
-COMMENT ON FUNCTION backup_next_runs IS
+COMMENT ON FUNCTION backup_next_runs(text, text, integer, timestamptz) IS
 'When an expression runs next, by the same code that runs it.
 - cron: as in backup_schedule().
 - timezone: name of a zone, by default that of the session.
 - n: how many, at most 100000.
 - after: later than this, by default now.';
 
-COMMENT ON FUNCTION backup_retention IS
+COMMENT ON FUNCTION backup_retention(text) IS
 'What the policy of a schedule keeps and prunes, and why: exactly what backup_prune() does.
 - schedule: its name.
 -> id: the backup.
 -> verdict: keep or prune.
 -> reasons: why it is kept.';
 
-COMMENT ON PROCEDURE backup_prune IS
+COMMENT ON PROCEDURE backup_prune(text, boolean) IS
 'Apply the policy of a schedule now.
 - schedule: its name.
 - dry_run: true only says what would go.';
 
-COMMENT ON PROCEDURE backup_hook IS
+COMMENT ON PROCEDURE backup_hook(text, text, text) IS
 'Register SQL that runs at an event with the rights of the caller, or remove it.
 - event: before_backup, after_backup, on_failure, before_restore, after_restore, after_swap, or assert (in a restored database, must return true).
 - name: of the hook; hooks of an event run in the order of their names.
 - sql: what to run; NULL removes the hook.';
 
-COMMENT ON FUNCTION backup_home_id IS
+COMMENT ON FUNCTION backup_home_id() IS
     'Internal: id of this database, behind a default of backup_runs.';
-COMMENT ON FUNCTION backup_next_run IS
+COMMENT ON FUNCTION backup_next_run(text, text, timestamptz, timestamptz) IS
     'Internal: next time of a schedule, behind the view backup_schedules.';
-COMMENT ON FUNCTION backup_run_hook IS
+COMMENT ON FUNCTION backup_run_hook(text, text) IS
     'Internal: runs a hook with the rights of its role, for the runner.';
-COMMENT ON FUNCTION backup_schedules_changed IS
+COMMENT ON FUNCTION backup_schedules_changed() IS
     'Internal: tells the launcher of changed schedules, behind a trigger.';
 
 COMMENT ON VIEW backup_schedules IS

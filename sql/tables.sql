@@ -156,7 +156,7 @@ SELECT pg_catalog.pg_extension_config_dump('backup_runs_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_schedule_entries', '');
 SELECT pg_catalog.pg_extension_config_dump('backup_hook_entries', '');
 
-COMMENT ON FUNCTION backup_migration_hashes IS
+COMMENT ON FUNCTION backup_migration_hashes(jsonb) IS
     'Internal: a number for each migration that a manifest names, in order.';
 
 COMMENT ON TABLE backup_runs IS 'Every run of pg_backup; read it through backup_history.';

@@ -24,7 +24,7 @@ SELECT u.id, u.filename, u.size_bytes, u.received_bytes,
 
 REVOKE ALL ON backup_uploads FROM PUBLIC;
 
-COMMENT ON FUNCTION backup_download IS
+COMMENT ON FUNCTION backup_download(bigint, integer, bigint) IS
 'The archive of a backup as chunks, in their order; its SHA-256 is in backup_history.
 - id: the backup.
 - chunk_bytes: size of a chunk, 1024 to 16777216.
@@ -32,28 +32,29 @@ COMMENT ON FUNCTION backup_download IS
 -> chunk_no: number of the chunk, from 0.
 -> data: the bytes.';
 
-COMMENT ON FUNCTION backup_upload_begin IS
+COMMENT ON FUNCTION backup_upload_begin(text, bigint, text) IS
 'Begin the upload of an archive, a dump or a script; gives the id of the upload.
 - filename: a label; no file of that name is made.
 - size_bytes: how many bytes will come.
 - sha256: of all of them, hexadecimal.';
 
-COMMENT ON FUNCTION backup_upload_part IS
+COMMENT ON FUNCTION backup_upload_part(bigint, bigint, bytea) IS
 'Send bytes of an upload, in any order, also twice; gives how many bytes are there.
 - id: the upload.
 - at_byte: where data begins, from 0.
 - data: up to 16 MiB.';
 
-COMMENT ON FUNCTION backup_upload_finish IS
+COMMENT ON FUNCTION backup_upload_finish(bigint) IS
 'Import an upload that is whole, if its SHA-256 is as announced; gives the id of the run, which is the backup.
 - id: the upload.';
 
-COMMENT ON FUNCTION backup_upload_abort IS
+COMMENT ON FUNCTION backup_upload_abort(bigint) IS
 'Remove an upload and what was sent; false when there is none.
 - id: the upload.';
 
-COMMENT ON FUNCTION backup_download_chunks IS 'Internal: chunks behind backup_download().';
-COMMENT ON FUNCTION backup_upload_rows IS 'Internal: rows behind the view backup_uploads.';
+COMMENT ON FUNCTION backup_download_chunks(bigint, integer, bigint) IS
+    'Internal: chunks behind backup_download().';
+COMMENT ON FUNCTION backup_upload_rows() IS 'Internal: rows behind the view backup_uploads.';
 
 COMMENT ON VIEW backup_uploads IS
     'Uploads to this server that are under way.';

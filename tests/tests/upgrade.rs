@@ -147,6 +147,29 @@ fn the_steps_that_are_proposed_for_an_upgrade_do_it() {
     assert!(left.iter().all(|line| line.contains("initial privileges")), "{left:#?}");
 }
 
+/// Makes a routine of the same kind and another argument beside each of the extension.
+const OVERLOADS: &str = "
+SELECT string_agg(format('CREATE %s public.%I(point) %s LANGUAGE sql AS %L;',
+                         CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.proname,
+                         CASE p.prokind WHEN 'p' THEN '' ELSE 'RETURNS int' END, 'SELECT 1'), ' ')
+  FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+ WHERE d.deptype = 'e' AND p.pronamespace = 'public'::regnamespace";
+
+#[test]
+fn overloads_that_somebody_has_made_stop_neither_an_upgrade_nor_an_installation() {
+    let cluster = Cluster::start();
+    let plant = cluster.value("postgres", OVERLOADS);
+    assert!(plant.contains("PROCEDURE public.backup_restore(point)"), "{plant}");
+    create_old(&cluster, "old", "0.1.0");
+    cluster.sql("old", &plant);
+    cluster.sql("old", UPGRADE);
+    cluster.sql("postgres", "CREATE DATABASE new");
+    cluster.sql("new", &plant);
+    cluster.sql("new", "CREATE EXTENSION pg_backup");
+    let differences = cluster.shape("old").differences(&cluster.shape("new"));
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
 /// `app` with version 0.1.0 and something in every table of it.
 fn lived_in(faults: &Faults) -> Cluster {
     let cluster = faults.cluster(&[]);
