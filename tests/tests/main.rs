@@ -80,6 +80,7 @@ mod schedule_places;
 mod schedule_runs;
 mod schedule_times;
 mod sessions;
+mod settings;
 mod signing;
 mod standby;
 mod stuck;

@@ -15,10 +15,7 @@ const MAX_BYTES: u64 = 1 << 20;
 pub fn password(access: &Access, database: &str) -> Result<Option<String>> {
     let Some(path) = &access.passfile else { return Ok(None) };
     let text = read(path)?;
-    // libpq looks up a socket directory as "localhost".
-    let host = if access.host.starts_with('/') { "localhost" } else { &access.host };
-    let wanted = [host, &access.port.to_string(), database, &access.user];
-    Ok(text.lines().find_map(|line| matching(line, &wanted)))
+    Ok(found(&text, access, database))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -32,6 +29,18 @@ fn read(path: &Path) -> Result<String> {
         .hint("It must be a regular file that only its owner can read (chmod 0600)."));
     }
     std::fs::read_to_string(path).map_err(|e| Failure::io(doing(), &e))
+}
+
+/// libpq looks for a socket by its directory, and for the one in the directory that it was built
+/// with as "localhost". Which one that is cannot be seen here, so both are looked for.
+fn found(text: &str, access: &Access, database: &str) -> Option<String> {
+    let port = access.port.to_string();
+    let by = |host| {
+        let wanted = [host, port.as_str(), database, access.user.as_str()];
+        text.lines().find_map(|line| matching(line, &wanted))
+    };
+    let local = || access.host.starts_with('/').then(|| by("localhost")).flatten();
+    by(&access.host).or_else(local)
 }
 
 fn matching(line: &str, wanted: &[&str; 4]) -> Option<String> {
@@ -76,6 +85,27 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(matching(line, &wanted).as_deref(), password, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_found_by_its_directory_and_else_as_localhost() {
+        let access = |host: &str| Access {
+            host: host.to_owned(),
+            port: 5432,
+            user: "postgres".to_owned(),
+            passfile: None,
+            major: 15,
+            connect_database: "postgres".to_owned(),
+        };
+        let (local, socket) = ("localhost:5432:*:postgres:local", "/run/pg:5432:*:postgres:socket");
+        for (text, host, password) in [
+            (format!("{local}\n{socket}"), "/run/pg", Some("socket")),
+            (local.to_owned(), "/run/pg", Some("local")),
+            (local.to_owned(), "db.example", None),
+            (socket.to_owned(), "/tmp", None),
+        ] {
+            assert_eq!(found(&text, &access(host), "app").as_deref(), password, "{text} {host}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! is not as the others are. What it cannot see (whether a comment is true) is for people.
 
 mod map;
+mod settings;
 mod source;
 
 use source::{Source, functions, has_statement, sources};
