@@ -62,7 +62,7 @@ fn prune(schedule: Option<String>, dry_run: bool) -> Result<()> {
             Class::InvalidArgument,
             format!("schedule \"{schedule}\" has no retention policy"),
         )
-        .detail("An empty policy keeps nothing, which nobody wants: it is not applied.")
+        .detail("Without one it keeps every backup, so there is nothing to prune.")
         .hint("Say what it keeps with CALL backup_schedule(…, keep_last => 7), for example."));
     }
     let doomed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.keep).collect();

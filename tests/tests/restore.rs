@@ -127,7 +127,7 @@ fn what_exists_is_never_touched() {
     let content = cluster.fingerprint("app");
     let error = cluster.error("postgres", &format!("CALL backup_restore({id}, target => 'app')"));
     assert_eq!(error.sqlstate, "55000");
-    assert!(error.detail.contains("database \"app\" exists"), "{error}");
+    assert!(error.detail.contains("Database \"app\" exists"), "{error}");
     assert!(error.hint.contains("never overwritten"), "{error}");
     assert_eq!(cluster.fingerprint("app"), content);
     let wanted = format!("manual failed: backup {id} cannot be restored now");

@@ -103,7 +103,7 @@ fn what_cannot_be_put_there_is_refused_and_changes_nothing() {
     let refused =
         |tables: &str, into: &str| cluster.error("postgres", &into_schema(&id, tables, into));
     let error = refused("ARRAY['customers']", "shop");
-    assert!(error.detail.contains("schema \"shop\" exists"), "{error}");
+    assert!(error.detail.contains("Schema \"shop\" exists"), "{error}");
     let error = refused("ARRAY['orders']", "saved");
     assert!(error.message.contains("two tables are called \"orders\""), "{error}");
     let error = refused("ARRAY['sums']", "saved");
@@ -129,7 +129,7 @@ fn what_cannot_be_put_there_is_refused_and_changes_nothing() {
     cluster.assert_untouched_shop(&schema);
     cluster.sql("postgres", "DROP DATABASE app");
     let error = refused("ARRAY['customers']", "saved");
-    assert!(error.detail.contains("database \"app\" does not exist"), "{error}");
+    assert!(error.detail.contains("Database \"app\" does not exist"), "{error}");
     cluster.assert_clean();
 }
 
@@ -197,6 +197,7 @@ fn the_plan_shows_how_and_touches_nothing() {
         ),
     );
     for part in [
+        "tables => ARRAY['shop.orders'], into_schema => 'sa\"ved', globals => true)",
         "make missing roles and tablespaces, and touch no other: unzip -p",
         "the rows of what is chosen: table shop.orders: pg_restore --list --verbose",
         "pg_restore --use-list=…/rest --no-password --exit-on-error --section=data",

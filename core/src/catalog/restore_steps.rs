@@ -27,14 +27,14 @@ const STAGING: &str = "…_restoring_<run>";
 
 /// All steps, in order. Nothing secret is in them.
 pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
+    let check = check(restore);
     let target = match restore.target.as_str() {
         "" => STAGING.to_owned(),
         target => target.to_owned(),
     };
     let restore = &Restore { target, ..restore.clone() };
     let database = &manifest.facts.database;
-    let mut steps =
-        vec![step("check", check(restore)), step("run the hooks", hook("before_restore"))];
+    let mut steps = vec![step("check", check), step("run the hooks", hook("before_restore"))];
     steps.splice(1..1, part_steps::globals(restore, archive));
     if let Some(backup) = &restore.safety_backup {
         let name = literal(&backup.database);
@@ -80,11 +80,36 @@ pub fn steps(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step>
     steps
 }
 
-fn check(restore: &Restore) -> String {
-    let replace = restore.replace.as_deref();
-    let replace = replace.map(|live| format!(", replace => {}", literal(live)));
-    let (backup, replace) = (restore.backup, replace.unwrap_or_default());
-    format!("SELECT * FROM backup_restore_check({backup}{replace})")
+/// The call that looks at what this restore needs, with the same arguments.
+pub fn check(restore: &Restore) -> String {
+    let list = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+        (!names.is_empty()).then(|| format!("ARRAY[{}]", names.join(", ")))
+    };
+    let target = Some(&restore.target).filter(|target| !target.is_empty());
+    let into = restore.into_schema.as_ref();
+    let yes = |asked: bool| asked.then(|| "true".to_owned());
+    let safety = match restore.safety {
+        Safety::Keep => None,
+        Safety::Dump => Some(literal("dump")),
+        Safety::None => Some(literal("none")),
+    };
+    let named = [
+        ("target", target.map(|name| literal(name))),
+        ("replace", restore.replace.as_deref().map(literal)),
+        ("tables", list(&restore.tables)),
+        ("schemas", list(&restore.schemas)),
+        ("into_schema", into.map(|into| literal(&into.schema))),
+        ("safety", safety),
+        ("jobs", (restore.jobs > 1).then(|| restore.jobs.to_string())),
+        ("trusted", yes(restore.trusted)),
+        ("force", yes(restore.force)),
+        ("allow_foreign", yes(restore.allow_foreign)),
+        ("globals", yes(restore.globals)),
+    ];
+    let given = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let given: String = given.map(|(name, value)| format!(", {name} => {value}")).collect();
+    format!("SELECT * FROM backup_restore_check({}{given})", restore.backup)
 }
 
 fn hook(event: &str) -> String {
@@ -155,8 +180,16 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
     let unpacked = (directory || restore.jobs > 1).then(|| Path::new("…/database"));
     let mut steps = Vec::new();
     if let Some(place) = unpacked {
-        let what = if directory { DIRECTORY } else { member };
-        steps.push(step("unpack", format!("unzip {archive} '{what}*' -d {}", place.display())));
+        let place = place.display();
+        let compressed = manifest.members.iter().any(|member| member.name.ends_with(".dat.zst"));
+        let command = match (directory, compressed) {
+            (true, true) => {
+                format!("unzip {archive} '{DIRECTORY}*' -d … && zstd -d --rm {place}/*.zst")
+            }
+            (true, false) => format!("unzip {archive} '{DIRECTORY}*' -d …"),
+            (false, _) => format!("{source} > {place}"),
+        };
+        steps.push(step("unpack", command));
     }
     steps.extend(part_steps::lists(restore));
     let (jobs, trusted) = (restore.jobs, restore.trusted);

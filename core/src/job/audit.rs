@@ -52,7 +52,8 @@ async fn write(context: &Context<'_>, home: &Home, asker: &Asker, detail: &Value
 fn detail(request: &Request) -> Value {
     let mut detail = serde_json::to_value(&request.task).unwrap_or_default();
     if let Value::Object(fields) = &mut detail {
-        fields.retain(|name, value| !UNTOLD.contains(&name.as_str()) && !value.is_null());
+        let empty = |value: &Value| value.is_null() || value == "";
+        fields.retain(|name, value| !UNTOLD.contains(&name.as_str()) && !empty(value));
     }
     detail
 }

@@ -11,6 +11,7 @@ use super::requirement::{
 };
 use crate::catalog::history::History;
 use crate::catalog::history_files::StoredArchive;
+use crate::catalog::restore_steps;
 use crate::decide::manifest::Manifest;
 use crate::decide::request::{Home, Restore};
 use crate::decide::restore::part::is_part;
@@ -45,14 +46,23 @@ pub async fn passed(
     let blockers: Vec<&ReportRow> = rows.iter().filter(|row| row.status == "blocker").collect();
     match (blockers.as_slice(), opened) {
         ([], Some(opened)) => Ok(opened),
-        ([only], _) => Err(refused(restore, &only.detail).hint(only.hint.clone())),
+        ([only], _) => Err(refused(restore, &capital(&only.detail)).hint(only.hint.clone())),
         (several, _) => {
             let told = several.iter().map(|row| format!("{}: {}", row.subject, row.detail));
-            Err(refused(restore, &told.collect::<Vec<_>>().join("; ")).hint(format!(
-                "SELECT * FROM backup_restore_check({}) shows what to do about each.",
-                restore.backup
-            )))
+            Err(refused(restore, &told.collect::<Vec<_>>().join("; "))
+                .hint(format!("{} shows what to do about each.", restore_steps::check(restore))))
         }
+    }
+}
+
+/// A finding as the beginning of a sentence. The name of a program keeps its letters.
+fn capital(finding: &str) -> String {
+    let word = finding.split(' ').next().unwrap_or_default();
+    let is_name = word == "psql" || !word.chars().all(char::is_alphabetic);
+    let mut letters = finding.chars();
+    match letters.next() {
+        Some(first) if !is_name => first.to_uppercase().chain(letters).collect(),
+        _ => finding.to_owned(),
     }
 }
 
