@@ -79,7 +79,9 @@ fn key() -> u64 {
     let mut files = vec![bin("postgres"), tree().libdir.join("pg_backup.so")];
     let scripts = fs::read_dir(&tree().extension_dir).expect("the tree has extensions");
     let scripts = scripts.flatten().map(|entry| entry.path());
-    let is_ours = |path: &PathBuf| path.to_string_lossy().contains("/pg_backup");
+    let is_ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pg_backup"))
+    };
     files.extend(scripts.filter(is_ours));
     files.sort();
     for file in files {
