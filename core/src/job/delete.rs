@@ -51,7 +51,7 @@ pub async fn run(context: &Context<'_>, home: &Home, delete: &Delete) -> Result<
             history.with_control(&last_words).done(id).await?;
             Ok(Report { id, ..Report::default() })
         }
-        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
+        Err(failure) => Err(super::ending::record(context, home, &history, id, failure).await),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod copied_out;
 pub mod decode;
 pub mod decoding;
 pub mod delete;
+pub mod ending;
 pub mod export;
 pub mod extract;
 pub mod hooks;
@@ -27,6 +28,7 @@ pub mod tools;
 pub mod verify;
 pub mod versions;
 pub mod wait;
+pub mod whole;
 
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +103,7 @@ pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report> {
         result = Err(versions::explained(context, &request.home, failure).await);
     }
     if let (Err(failure), true) = (&result, request.home.id != 0) {
-        settle::record_unbegun(context, &request.home, failure).await;
+        ending::record_unbegun(context, &request.home, failure).await;
     }
     result
 }

@@ -76,7 +76,7 @@ pub async fn apply(
             history.done(id).await?;
             Ok(Report { id, ..Report::default() })
         }
-        Err(failure) => Err(super::settle::record(context, home, history, id, failure).await),
+        Err(failure) => Err(super::ending::record(context, home, history, id, failure).await),
     }
 }
 

@@ -282,7 +282,7 @@ pub async fn record_refused(
         Some(at) => history.begin_claimed_as(&entry, at, attempt, home, &run, "queued").await?,
     };
     let Some(id) = id else { return Ok(home.id) };
-    history.ended(id, super::settle::status_of(failure), failure).await?;
+    history.ended(id, super::ending::status_of(failure), failure).await?;
     let again = is_transient(failure.class) || (origin == "retry" && was_skipped(failure));
     if due.is_some() && again {
         retry(history, &entry.name).await?;

@@ -1,103 +1,22 @@
-//! The end of runs that did not succeed: told by the job itself, or by the launcher for a job
-//! that died. The truth about a run is its row, its slot and its file together.
+//! What the launcher tells for jobs that could not: the row of one that never ran, and the true end
+//! of those that died. The truth about a run is its row, its slot and its file together.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
+use super::ending::status_of;
 use super::restore::Leftover;
-use super::wait::{LAST_WORDS, joined, last_words};
+use super::whole::hash;
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_unfinished::Unfinished;
 use crate::decide::request::{Home, Task};
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
-use crate::host::archive::follow::Follow;
-use crate::host::archive::reader::open_file;
-use crate::host::archive::tail::Tail;
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
-use crate::host::threads;
 
 /// How long the launcher waits for a lock: others wait for it meanwhile.
 pub const LAUNCHER_LOCK_TIME: Duration = Duration::from_millis(200);
-
-/// The word for how a run ended.
-pub fn status_of(failure: &Failure) -> &'static str {
-    match failure.class {
-        Class::Cancelled => "cancelled",
-        Class::Interrupted => "interrupted",
-        Class::Concurrent => "skipped",
-        _ => "failed",
-    }
-}
-
-/// Writes the end of run `id` and gives the failure back. When the job's own session is gone, a
-/// new one is tried; when that fails too, the host is told to settle later.
-pub async fn record(
-    context: &Context<'_>,
-    home: &Home,
-    history: &History<'_>,
-    id: i64,
-    failure: Failure,
-) -> Failure {
-    let control = last_words(context.control, LAST_WORDS);
-    let status = status_of(&failure);
-    let same = history.with_control(&control);
-    let mut told = same.ended(id, status, &failure).await;
-    if matches!(&told, Err(untold) if untold.class == Class::Cancelled) {
-        // Our own cancel request came late and hit this statement.
-        told = same.ended(id, status, &failure).await;
-    }
-    if history.server.is_closed() && told.is_err() {
-        told = again(context, &same, home, id, &failure).await;
-    }
-    match told {
-        Ok(()) => failure,
-        Err(untold) => untold_failure(context, failure, &untold),
-    }
-}
-
-/// The same through a new session.
-async fn again(
-    context: &Context<'_>,
-    history: &History<'_>,
-    home: &Home,
-    id: i64,
-    failure: &Failure,
-) -> Result<()> {
-    let access = &context.settings.access;
-    let control = history.control;
-    let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
-    history.with_server(&server).ended(id, status_of(failure), failure).await
-}
-
-fn untold_failure(context: &Context<'_>, failure: Failure, untold: &Failure) -> Failure {
-    // The row may be gone with its database or the extension, or be in another database by now,
-    // which has taken the place of the one that it was in: the launcher looks.
-    context.control.unrecorded();
-    let detail = format!("{} The history was not told: {}.", failure.detail, untold.message);
-    Failure { detail: detail.trim_start().to_owned(), ..failure }
-}
-
-/// Ends the row that a caller who did not wait has left, if the job failed before it could begin
-/// it. When that cannot be told, the launcher settles it.
-pub async fn record_unbegun(context: &Context<'_>, home: &Home, failure: &Failure) {
-    let control = last_words(context.control, LAST_WORDS);
-    let access = &context.settings.access;
-    let told = async {
-        let server = Server::connect(access, &control, &home.database, "pg_backup job").await?;
-        let history = History::open(&server, &control, home).await?;
-        match history.is_queued(home.id).await? {
-            true => history.ended(home.id, status_of(failure), failure).await,
-            false => Ok(()),
-        }
-    };
-    if told.await.is_err() {
-        context.control.unrecorded();
-    }
-}
 
 /// A whole row for a job that never ran: skipped, or without a worker. Gives its id.
 pub async fn record_unstarted(
@@ -200,19 +119,6 @@ async fn is_published(context: &Context<'_>, place: Option<&BackupDir>, run: &Un
     };
     let Ok(path) = place.resolve(file) else { return false };
     run.verifying && hash(context, &path).await.is_ok_and(|found| found == *sha256)
-}
-
-/// SHA-256 of a file, computed beside the thread that has to look up.
-pub async fn hash(context: &Context<'_>, path: &Path) -> Result<String> {
-    let file = open_file(path)?;
-    let size = file.metadata().map_err(|e| Failure::io("inspect the archive", &e))?.len();
-    let tail = Tail::default();
-    tail.finish(size);
-    let hashing = threads::spawn("pg_backup hash", move || {
-        let read = Follow::new(file, tail, Arc::default()).finish();
-        read.map(|read| read.sha256).map_err(|e| Failure::io("read the archive", &e))
-    })?;
-    joined(context.control, hashing).await
 }
 
 /// The same for a restore.

@@ -50,7 +50,7 @@ pub async fn run(context: &Context<'_>, home: &Home, verify: &Verify) -> Result<
             history.ended(id, "failed", &defect).await?;
             Ok(Report { id, rows, ..Report::default() })
         }
-        Err(failure) => Err(super::settle::record(context, home, &history, id, failure).await),
+        Err(failure) => Err(super::ending::record(context, home, &history, id, failure).await),
     }
 }
 
@@ -129,12 +129,12 @@ async fn steps(
     rows.push(ReportRow::ok("file", path.display().to_string()));
     compare_size(archive, &path, size)?;
     rows.push(ReportRow::ok("size", format!("{size} bytes")));
-    let sha256 = super::settle::hash(context, &path).await?;
+    let sha256 = super::whole::hash(context, &path).await?;
     let unread = archive.sha256.is_empty();
     if unread {
         // Adopted by a scan: the manifest says what its members are.
         let manifest = Archive::open(&path)?.manifest()?;
-        super::import::ensure_whole(context, &path, &manifest, stall).await?;
+        super::whole::ensure_whole(context, &path, &manifest, stall).await?;
         history.hashed(archive.id, &sha256).await?;
     }
     if !unread && sha256 != archive.sha256 {

@@ -97,7 +97,7 @@ pub async fn begun(
         Ok(()) => report.warnings.extend(succeeded(&work, home, facts).await),
         Err(failure) if work.published.get() => return Err(failure),
         Err(failure) => {
-            let failure = super::settle::record(context, home, history, id, failure).await;
+            let failure = super::ending::record(context, home, history, id, failure).await;
             on_failure(&work, home, facts, &failure).await;
             return Err(failure);
         }

@@ -13,8 +13,6 @@ mod own;
 mod pack;
 mod publish;
 
-pub use own::ensure_whole;
-
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +96,7 @@ async fn recorded(context: &Context<'_>, home: &Home, import: &Import) -> Result
         Err(failure) if published.get() => Err(failure),
         Err(failure) => {
             let failure = named(import, failure);
-            Err(super::settle::record(context, home, &history, id, failure).await)
+            Err(super::ending::record(context, home, &history, id, failure).await)
         }
     }
 }

@@ -11,7 +11,6 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Ready, Work, share, too_new};
-use crate::decide::manifest::Manifest;
 use crate::decide::progress::Phase;
 use crate::error::{Failure, Result};
 use crate::host::archive::reader::{Archive, damaged};
@@ -19,7 +18,8 @@ use crate::host::signing::{Signature, keys};
 use crate::host::source;
 use crate::job::backup::new_partial;
 use crate::job::context::Context;
-use crate::job::{members, verify};
+use crate::job::verify;
+use crate::job::whole::ensure_whole;
 
 /// Copies it and looks at the copy. `archive` is the source as it was opened.
 pub async fn take(work: &Work<'_>, mut archive: Archive, mut file: File) -> Result<Ready> {
@@ -66,17 +66,6 @@ pub fn is_proven(context: &Context<'_>, path: &Path) -> Result<bool> {
         return Ok(false);
     };
     Ok(Archive::open(path)?.signature(&keys)? == Signature::Valid)
-}
-
-/// Whether an archive is what its manifest says: reads all of it.
-pub async fn ensure_whole(
-    context: &Context<'_>,
-    path: &Path,
-    manifest: &Manifest,
-    stall: std::time::Duration,
-) -> Result<()> {
-    Archive::open(path)?.holds(manifest)?;
-    members::check(context, path, manifest.members.clone(), stall).await
 }
 
 #[cfg(test)]

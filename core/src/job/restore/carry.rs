@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::swap::APPLICATION;
+use super::session::APPLICATION;
 use crate::catalog::carry::{
     CARRIED, COLUMNS, LAST_ID, adopt, copy_in, copy_out, delete_all, install, lock, update,
 };

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Report, ReportRow, import, settle};
+use super::super::{Report, ReportRow, whole};
 use super::requirement::{
     Readiness, format, names, origin, readiness, server_version, subscriptions, superuser, target,
     tool, versions,
@@ -178,7 +178,7 @@ async fn archive(
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false)?;
     let path = place.resolve(&stored.file)?;
     if !stored.sha256.is_empty() {
-        let found = settle::hash(context, &path).await?;
+        let found = whole::hash(context, &path).await?;
         if found != stored.sha256 {
             return Err(changed(&path, &found, &stored.sha256));
         }
@@ -190,7 +190,7 @@ async fn archive(
     if stored.sha256.is_empty() {
         // Adopted by a scan: nobody has read it to its end yet.
         let stall = Duration::from_millis(restore.limits.stall);
-        import::ensure_whole(context, &path, &manifest, stall).await?;
+        whole::ensure_whole(context, &path, &manifest, stall).await?;
     }
     Ok((archive, manifest))
 }

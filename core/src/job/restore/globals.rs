@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::swap::session_elsewhere;
+use super::session::session_elsewhere;
 use crate::catalog::globals::{SEEN, THERE, UNSEEN};
 use crate::catalog::history::History;
 use crate::catalog::transaction;

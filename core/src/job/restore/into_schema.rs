@@ -7,6 +7,7 @@
 
 use super::part::{Relation, chosen};
 use super::pour::pour;
+use super::session::session_in;
 use super::{DROP_TIME, Work, leftover};
 use crate::catalog::gather::{Moved, gather};
 use crate::catalog::into_schema::{
@@ -120,17 +121,6 @@ async fn cut_from_parents(work: &Work<'_>, session: &Server, moved: &[Relation])
         session.batch(control, &no_inherit(&child, &parent)).await?;
     }
     Ok(())
-}
-
-/// A session in the live database.
-pub async fn session_in(context: &Context<'_>, database: &str, id: i64) -> Result<Server> {
-    let (access, name) = (&context.settings.access, session_name(id));
-    Server::connect(access, context.control, database, &name).await
-}
-
-/// What sessions and tools of a restore are called.
-pub fn session_name(id: i64) -> String {
-    format!("pg_backup restore {id}")
 }
 
 /// The tables are there: what is said from here on is a warning.

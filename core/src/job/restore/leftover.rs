@@ -2,7 +2,7 @@
 //! which the row has had since before it existed.
 
 use super::DROP_TIME;
-use super::swap::session_elsewhere;
+use super::session::session_elsewhere;
 use crate::catalog::database::drop_database;
 use crate::catalog::history::History;
 use crate::catalog::swap::{

@@ -25,6 +25,7 @@ mod replaceable;
 mod requirement;
 mod rollback;
 mod script;
+mod session;
 mod swap;
 mod timescale;
 
@@ -38,7 +39,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::hooks::{self, Event, Facts};
 use super::wait::{deadline, last_words};
-use super::{Report, backup, settle};
+use super::{Report, backup, ending};
 use crate::catalog::database;
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
@@ -93,7 +94,7 @@ pub async fn run(context: &Context<'_>, home: &Home, restore: &Restore) -> Resul
     match steps(context, home, &history, id, restore, &stored, &facts).await {
         Ok(()) => ended::ended(context, home, &history, restore, id, &facts).await,
         Err(failure) => {
-            let failure = settle::record(context, home, &history, id, failure).await;
+            let failure = ending::record(context, home, &history, id, failure).await;
             ended::on_failure(context, home, id, &facts, &failure).await;
             Err(failure)
         }
@@ -247,7 +248,7 @@ async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
 async fn outside(context: &Context<'_>, restore: &Restore) -> Result<Server> {
     let names: Vec<&str> =
         restore.replace.as_deref().into_iter().chain([restore.target.as_str()]).collect();
-    swap::session_elsewhere(context, &names).await
+    session::session_elsewhere(context, &names).await
 }
 
 /// Shows a phase.

@@ -1,8 +1,8 @@
 //! What has to be true before a part is restored: every pattern matches something, the archive is
 //! one of which a part can be taken, and the schema that it goes into is not there yet.
 
-use super::into_schema::session_in;
 use super::requirement::has_timescaledb;
+use super::session::session_in;
 use crate::catalog::into_schema::SCHEMA_EXISTS;
 use crate::catalog::part::{MATCHES, Patterns};
 use crate::decide::archive_spec::{CONTENTS, CONTENTS_MAX};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Work;
-use super::into_schema::{session_in, session_name};
+use super::session::{session_in, session_name};
 use crate::catalog::gather::{AFTER_SECTION, begin, end};
 use crate::catalog::into_schema::{SCHEMA_EXISTS, SESSIONS};
 use crate::decide::dump_plan::{environment, restricted_environment};

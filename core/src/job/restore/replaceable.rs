@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::swap::session_elsewhere;
+use super::session::session_elsewhere;
 use crate::catalog::BEGIN_SNAPSHOT;
 use crate::catalog::restore::REPLACEABLE;
 use crate::decide::compatibility::{Badge, Compatibility, compare};

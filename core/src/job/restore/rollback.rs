@@ -1,7 +1,8 @@
 //! The way back from a restore that was swapped in: the kept database takes its name again, by the
 //! same swap; or it is dropped for good.
 
-use super::super::{Report, settle};
+use super::super::{Report, ending};
+use super::session::session_elsewhere;
 use super::{leftover, show, swap, timescale};
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::restore::DATABASE_ID;
@@ -35,7 +36,7 @@ pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Res
         KeptEnd::Accept | KeptEnd::Expired => drop_kept(context, &history, rollback.restore).await,
     };
     if let Err(failure) = done {
-        return Err(settle::record(context, home, &history, id, failure).await);
+        return Err(ending::record(context, home, &history, id, failure).await);
     }
     let words = last_words(control, LAST_WORDS);
     let mut warnings = Vec::new();
@@ -81,7 +82,7 @@ async fn back(
     let restore = rollback.restore;
     let kept = history.kept(restore).await?.ok_or_else(|| none_kept(restore))?;
     let live = &rollback.database;
-    let server = swap::session_elsewhere(context, &[live, &kept]).await?;
+    let server = session_elsewhere(context, &[live, &kept]).await?;
     let found = server.rows(context.control, DATABASE_ID, &[&kept]).await?;
     let target = found.first().map(|row| row.get(0)).ok_or_else(|| gone(restore, &kept))?;
     let new_name = swap::free_kept_name(context, &server, live, id).await?;
@@ -115,7 +116,7 @@ fn gone(restore: i64, kept: &str) -> Failure {
 pub async fn drop_kept(context: &Context<'_>, history: &History<'_>, restore: i64) -> Result<()> {
     show(context, Phase::Deleting);
     let kept = history.kept(restore).await?.ok_or_else(|| none_kept(restore))?;
-    let server = swap::session_elsewhere(context, &[&kept]).await?;
+    let server = session_elsewhere(context, &[&kept]).await?;
     leftover::discard(context, &server, &kept).await?;
     fault::point("kept_dropped");
     history.set_kept(restore, None).await

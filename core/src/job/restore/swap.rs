@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::ToSql;
 
 use super::carry::carry_over;
+use super::session::session_elsewhere;
 use super::{Work, timescale};
 use crate::catalog::database::open;
 use crate::catalog::swap::{END_SESSIONS, HOLDERS, PARTIES, TAKEN_NAMES, rename_both};
@@ -31,8 +32,6 @@ const LOCK_TIME: Duration = Duration::from_secs(5);
 const SWAP_TIME: Duration = Duration::from_secs(20);
 /// Names that are tried for a database that is kept.
 const NAMES: usize = 20;
-/// What the sessions of a swap are called.
-pub const APPLICATION: &str = "pg_backup swap";
 
 /// A free name for the database that run `id` replaces.
 pub async fn free_kept_name(
@@ -202,13 +201,4 @@ fn unswapped(live: &str, failure: Failure, holders: &str) -> Failure {
         _ => failure.hint.as_str(),
     };
     Failure::new(failure.class, failure.message.clone()).detail(detail.trim_end()).hint(hint)
-}
-
-/// A session in a database that is none of these.
-pub async fn session_elsewhere(context: &Context<'_>, names: &[&str]) -> Result<Server> {
-    let access = &context.settings.access;
-    let free = |name: &&str| !names.contains(name);
-    let known = [access.connect_database.as_str(), "postgres", "template1"];
-    let name = known.into_iter().find(free).unwrap_or("template1");
-    Server::connect(access, context.control, name, APPLICATION).await
 }
