@@ -5,8 +5,8 @@
 //! every tool has ended well; nothing in it but the new schema changes; rows are written with the
 //! rights of their owners; the scratch database goes on every path.
 
-use super::part::{Relation, chosen};
 use super::pour::pour;
+use super::relations::{Relation, chosen};
 use super::session::session_in;
 use super::{DROP_TIME, Work, leftover};
 use crate::catalog::gather::{Moved, gather};

@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::lists::Lists;
-use super::load::{alone, ended, judged, loader, piped, point};
+use super::loader::{alone, ended, judged, loader, piped, point};
 use super::{Work, extract};
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;

@@ -15,12 +15,14 @@ mod lanes;
 mod leftover;
 mod lists;
 mod load;
+mod loader;
 mod part;
 mod part_check;
 mod place;
 mod pour;
 mod properties;
 mod rehearse;
+mod relations;
 mod replaceable;
 mod requirement;
 mod rollback;
@@ -43,7 +45,7 @@ use super::{Report, backup, ending};
 use crate::catalog::database;
 use crate::catalog::history::{History, NewRun};
 use crate::catalog::history_files::StoredArchive;
-use crate::catalog::restore::{FREE_ID, GUARDED, UNSEEN};
+use crate::catalog::restore::FREE_ID;
 use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
@@ -281,19 +283,5 @@ impl Work<'_> {
         let target = Target { id: self.target, name, database, is_kept: false };
         let names = [restore.database(), &restore.target];
         leftover::is_in_place(context, &names, &target).await
-    }
-
-    /// A session in the new database.
-    async fn session_in_target(&self) -> Result<Server> {
-        let access = &self.context.settings.access;
-        let name = format!("pg_backup restore {}", self.id);
-        let control = self.context.control;
-        let session = Server::connect(access, control, &self.restore.target, &name).await?;
-        session.batch(control, UNSEEN).await?;
-        if !self.restore.trusted {
-            // A plan alone runs code of who owns an index.
-            session.batch(control, GUARDED).await?;
-        }
-        Ok(session)
     }
 }

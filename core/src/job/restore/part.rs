@@ -9,39 +9,22 @@ use std::path::Path;
 
 use super::extract::{reader, stream};
 use super::lists::Lists;
-use super::load::{alone, fed, loader, phase_of, point};
+use super::loader::{alone, fed, loader, phase_of, point};
+use super::relations::{Relation, chosen};
 use super::{Work, into_schema};
-use crate::catalog::part::{
-    INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, Patterns, RELATIONS, detach_partition, drop_relation,
-};
+use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, detach_partition, drop_relation};
 use crate::catalog::qualified;
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
-use crate::error::{Class, Failure, Result};
+use crate::error::{Class, Result};
 use crate::host::server::Server;
 use crate::job::tools::{output, tool};
 
 /// How often what was not chosen is tried again: each time, what needed it may be gone. A chain of
 /// views is seldom longer.
 const ROUNDS: usize = 50;
-
-/// A relation of the new database.
-#[derive(Debug, Clone)]
-pub struct Relation {
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-    /// `pg_class.relkind`.
-    pub kind: String,
-    pub is_chosen: bool,
-    /// The partitioned table that it is part of and that is not chosen, as SQL.
-    pub parent: Option<String>,
-    /// The table that a sequence belongs to: it comes and goes with it.
-    pub table: Option<u32>,
-    pub owner: String,
-}
 
 /// Loads the part, and drops the rest.
 pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
@@ -119,30 +102,6 @@ async fn section(
     }
     crate::fault::point(point(section));
     Ok(())
-}
-
-/// Every relation, and which are chosen. Errors: none is.
-pub async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
-    let Patterns { schemas, table_schemas, tables } = Patterns::new(work.restore)?;
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-        [&schemas, &table_schemas, &tables];
-    let rows = session.rows(work.context.control, RELATIONS, &params).await?;
-    let relation = |row: &tokio_postgres::Row| Relation {
-        oid: row.get(0),
-        schema: row.get(1),
-        name: row.get(2),
-        kind: row.get(3),
-        is_chosen: row.get(4),
-        parent: row.get(5),
-        table: row.get(6),
-        owner: row.get(7),
-    };
-    let relations: Vec<Relation> = rows.iter().map(relation).collect();
-    if relations.iter().any(|relation| relation.is_chosen) {
-        return Ok(relations);
-    }
-    Err(Failure::new(Class::UndefinedObject, "no table of the archive is chosen")
-        .detail("What belongs to an extension is restored with the whole database only."))
 }
 
 /// A chosen partition of a table that is not chosen becomes a table of its own: it would go with

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::load::{fed_by, guarded};
+use super::loader::{fed_by, guarded};
 use super::{Work, extract};
 use crate::catalog::script::SETTINGS;
 use crate::decide::progress::Phase;

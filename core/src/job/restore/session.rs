@@ -1,5 +1,7 @@
 //! Sessions of a restore: in the database that it works on, and beside all that it may rename.
 
+use super::Work;
+use crate::catalog::restore::{GUARDED, UNSEEN};
 use crate::error::Result;
 use crate::host::server::Server;
 use crate::job::context::Context;
@@ -25,4 +27,20 @@ pub async fn session_in(context: &Context<'_>, database: &str, id: i64) -> Resul
 /// What sessions and tools of a restore are called.
 pub fn session_name(id: i64) -> String {
     format!("pg_backup restore {id}")
+}
+
+impl Work<'_> {
+    /// A session in the new database.
+    pub(super) async fn session_in_target(&self) -> Result<Server> {
+        let access = &self.context.settings.access;
+        let name = session_name(self.id);
+        let control = self.context.control;
+        let session = Server::connect(access, control, &self.restore.target, &name).await?;
+        session.batch(control, UNSEEN).await?;
+        if !self.restore.trusted {
+            // A plan alone runs code of who owns an index.
+            session.batch(control, GUARDED).await?;
+        }
+        Ok(session)
+    }
 }

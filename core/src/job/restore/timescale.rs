@@ -13,7 +13,7 @@ mod ready;
 use std::path::{Path, PathBuf};
 
 use super::extract;
-use super::{Work, load};
+use super::{Work, loader};
 use crate::catalog::timescale::{
     COUNT_AS_SEEN, COUNT_AS_STORED, IS_APACHE, LOST_CHUNKS, UPDATE, UPDATE_EXTENSION,
     create_extension, create_schema, post_restore, pre_restore,
@@ -177,9 +177,9 @@ impl Timescale {
         if session.one(control, UPDATE, &[]).await?.get(0) {
             drop(session);
             let args = ["--no-psqlrc", "--no-password", "--quiet", "--command", UPDATE_EXTENSION];
-            let psql = load::client(work, "psql", args.map(Into::into).to_vec());
+            let psql = loader::client(work, "psql", args.map(Into::into).to_vec());
             let psql = Tool { stdout: Stdout::Null, ..psql };
-            load::alone(work, &psql, Phase::PostData).await?;
+            loader::alone(work, &psql, Phase::PostData).await?;
         }
         Ok(())
     }
