@@ -15,6 +15,8 @@ Usage:
       --destdir puts everything under DIR; --no-build takes the library built before.
   cargo xtask release [--pg-config PATH]
       Freeze the version of the workspace: its scripts go into sql/released, for ever.
+  cargo xtask upgrades
+      Write the upgrade scripts into sql/, from where cargo-pgrx takes them.
   cargo xtask tree DIR [--pg-config PATH]
       Make a private copy of that PostgreSQL in DIR, to install into without touching
       the system. Prints the path of its pg_config.
@@ -26,6 +28,7 @@ Usage:
 pub enum Command {
     Install(Install),
     Release(Install),
+    Upgrades,
     Tree { dir: PathBuf, pg_config: PathBuf },
     Help,
 }
@@ -48,6 +51,9 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Command> {
         Some("install") => Ok(Command::Install(parse_install(words)?)),
         // Of the library as users get it: without the objects of the tests.
         Some("release") => Ok(Command::Release(parse_install(words)?)),
+        Some("upgrades") => {
+            words.rest.next().map_or(Ok(Command::Upgrades), |word| Err(unknown(&word)))
+        }
         Some("tree") => parse_tree(words),
         None | Some("help" | "-h" | "--help") => Ok(Command::Help),
         Some(other) => Err(format!("unknown command \"{other}\"\n\n{USAGE}").into()),

@@ -33,6 +33,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Install(options) => install::run(&options),
         Command::Release(options) => release::run(&options, install::VERSION),
+        Command::Upgrades => release::write_upgrades(cargo::root(), install::VERSION),
         Command::Tree { dir, pg_config } => tree::run(&dir, &pg_config),
         Command::Help => {
             print!("{}", args::USAGE);

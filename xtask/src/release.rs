@@ -2,8 +2,9 @@
 //!
 //! In: `sql/released`, whose files are never edited, and `sql/unreleased/NNN_slug.sql`, what has
 //! changed since. Out: the scripts that are installed beside the current install script; with
-//! `xtask release`, the files that this version is from then on.
-//! Must hold: from every released version there is a way to the current one.
+//! `xtask release`, the files that this version is from then on; with `xtask upgrades`, copies of
+//! the upgrade scripts in `sql/`, the only place where cargo-pgrx looks for some.
+//! Must hold: from every released version there is a way to the current one, whoever packages it.
 
 use crate::Result;
 use crate::args::Install;
@@ -74,8 +75,35 @@ pub fn run(options: &Install, version: &str) -> Result<()> {
     for name in fragments(root)?.keys() {
         fs::remove_file(root.join("sql/unreleased").join(name))?;
     }
-    println!("pg_backup {version} is frozen in sql/released; now raise the version in Cargo.toml");
+    write_upgrades(root, version)?;
+    println!(
+        "pg_backup {version} is frozen in sql/released; commit that, then raise the version in \
+         Cargo.toml and META.json and run cargo xtask upgrades"
+    );
     Ok(())
+}
+
+/// `xtask upgrades`: `sql/` has the upgrade scripts that [`scripts`] has, and no other.
+///
+/// # Errors
+/// Those of [`scripts`], or `sql/` may not be written.
+pub fn write_upgrades(root: &Path, version: &str) -> Result<()> {
+    let (wanted, found) =
+        (upgrades(scripts(root, version)?), upgrades(read_all(&root.join("sql"))?));
+    for name in found.keys().filter(|name| !wanted.contains_key(*name)) {
+        fs::remove_file(root.join("sql").join(name))?;
+    }
+    for (name, text) in wanted.iter().filter(|&(name, text)| found.get(name) != Some(text)) {
+        fs::write(root.join("sql").join(name), text)?;
+        println!("  sql/{name}");
+    }
+    Ok(())
+}
+
+/// Only `pg_backup--a--b.sql`.
+fn upgrades(mut scripts: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    scripts.retain(|name, _| name.matches("--").count() == 2);
+    scripts
 }
 
 /// Every script in `sql/released`.
@@ -99,6 +127,9 @@ fn read_all(dir: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))? {
         let path = entry?.path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         files.insert(name, fs::read_to_string(&path)?);
     }
@@ -182,6 +213,24 @@ mod tests {
             "a released script was edited: people have installed it, and a change never reaches \
              them; put it into sql/unreleased"
         );
+    }
+
+    #[test]
+    fn cargo_pgrx_finds_the_upgrade_scripts_that_are_installed() {
+        let root = cargo::root();
+        let wanted = upgrades(scripts(root, install::VERSION).unwrap());
+        let found = upgrades(read_all(&root.join("sql")).unwrap());
+        assert!(found == wanted, "sql/pg_backup--*--*.sql is old: run cargo xtask upgrades");
+    }
+
+    #[test]
+    fn upgrade_scripts_are_written_once_and_old_ones_go() {
+        let root = root_with(&["pg_backup--0.1.0.sql"], &["010_a.sql"]);
+        let old = root.path().join("sql/pg_backup--0.1.0--0.1.9.sql");
+        fs::write(&old, "SELECT 1;").unwrap();
+        write_upgrades(root.path(), "0.2.0").unwrap();
+        let text = fs::read_to_string(root.path().join("sql/pg_backup--0.1.0--0.2.0.sql")).unwrap();
+        assert!(text.contains("'010_a.sql'") && !old.exists());
     }
 
     #[test]
