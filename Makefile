@@ -68,11 +68,15 @@ test-timescale: setup ## the round trip with the real TimescaleDB, in a root of 
 	@scripts/test-timescale.sh
 
 # Of the major version that it is for, nothing but that PostgreSQL is needed.
+define INSTALL
+@major=$$("$(PG_CONFIG)" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true; \
+[ "$${major:-15}" = 15 ] || export PGRX_PG_CONFIG_PATH="$$("$(PG_CONFIG)" --bindir)/pg_config"; \
+scripts/setup.sh; \
+cargo xtask install --release --pg-config "$(PG_CONFIG)"
+endef
+
 install: ## build and install into the PostgreSQL of PG_CONFIG
-	@major=$$("$(PG_CONFIG)" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true; \
-	[ "$${major:-15}" = 15 ] || export PGRX_PG_CONFIG_PATH="$$("$(PG_CONFIG)" --bindir)/pg_config"; \
-	scripts/setup.sh; \
-	cargo xtask install --release --pg-config "$(PG_CONFIG)" $(if $(DESTDIR),--destdir "$(DESTDIR)")
+	$(INSTALL) $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
 bench: ## measure the claims of the README (PG=18 for another major version)
 	@PG="$(PG)" bench/run.sh
@@ -88,11 +92,11 @@ clean: ## remove what was built and the tests' private tree
 	@rm -rf "$$PG_BACKUP_TEST_DIR"/{,pg1[678]/}{pg,run,template-*,lock}
 
 # Packages.
-.PHONY: all deb test-deb test-docker dist
+.PHONY: all deb test-deb test-docker test-pgrx dist
 
 # What PGXN's client calls before `make install`.
 all:
-	@cargo xtask install --release --pg-config "$(PG_CONFIG)" --destdir target/stage
+	$(INSTALL) --destdir target/stage
 
 deb: setup ## a Debian package: make deb PG=17
 	@scripts/deb.sh "$(or $(PG),15)"
@@ -102,6 +106,9 @@ test-deb: setup ## the Debian packages in clean roots of Debian 12 and 13 (as ro
 
 test-docker: setup ## the steps of the Dockerfile, without a registry (as root; PG=15 or 17)
 	@scripts/test-docker.sh "$(or $(PG),15)"
+
+test-pgrx: setup ## what cargo pgrx package makes (PG=17 for another major version)
+	@scripts/test-pgrx.sh "$(PG)"
 
 dist: ## the committed source as PGXN takes it: target/dist/pg_backup-VERSION.zip
 	@version=$$(cargo pkgid --package pg_backup | sed 's/.*[@#]//'); mkdir -p target/dist; \
