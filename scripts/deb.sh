@@ -77,13 +77,14 @@ main() {
     upstream=$(cargo_version)
     version=${upstream/-/\~}-$REVISION
     maintainer=$(sed -n 's/^Maintainer: //p' "$parts/control")
-    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null ||
-        stat -c %Y CHANGELOG.md)}
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     tree=$work/tree
     install -d "$tree"
     stage_files "$pg_config"
+    # Not before: all that is compiled by a C compiler would be, anew after every commit.
+    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null ||
+        stat -c %Y CHANGELOG.md)}
     stage_documents
     stage_control
     deb=target/deb/${package}_${version}_$(dpkg --print-architecture).deb
