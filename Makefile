@@ -53,7 +53,10 @@ test-core: setup ## the tests that need no server (FILTER=part of a name)
 
 test-cluster: test-install ## the tests on real clusters (PG=16, FILTER=part of a name)
 	@rm -f "$(TESTS)/skipped"
-	PG_BACKUP_TEST_DIR="$(TESTS)" cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
+	@place=$$(scripts/test-place.sh "$(TESTS)" $$$$); \
+	[ "$$place" = "$(TESTS)" ] || trap 'rm -rf "$$place" || true' EXIT; \
+	PG_BACKUP_TEST_DIR="$(TESTS)" PG_BACKUP_TEST_RUN="$$place" \
+	    cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
 
 test-install: setup ## build and install for the tests, into a private tree
 	@mkdir -p "$$PG_BACKUP_TEST_DIR"; [ -O "$$PG_BACKUP_TEST_DIR" ] || \

@@ -6,7 +6,6 @@
 //! the files.
 
 use crate::place::{create_server_dir, run_dir, socket_dir, tree, unique_name};
-use crate::pool;
 use crate::process::{command_line, poll, processes_with, signal};
 use crate::server::{Server, Start, log_tail};
 use crate::template;
@@ -260,7 +259,7 @@ impl Cluster {
             return;
         }
         if reuse {
-            pool::give_back(&template::path(), &self.data_dir(), &self.name);
+            template::give_back(&self.data_dir(), &self.name);
         }
         remove(&self.home);
         if self.socket_dir != self.home {

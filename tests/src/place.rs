@@ -1,7 +1,8 @@
 //! Where things lie, and who the server is.
 //!
 //! In: `PG_BACKUP_TEST_DIR` (default `pg_backup-test-UID` in the temporary directory), which holds
-//! the tree `pg`, the templates, and `run` with one directory per cluster. Out: paths and names.
+//! the tree `pg` and the templates; `PG_BACKUP_TEST_RUN` (default the same), which holds used data
+//! directories, and `run` with one directory per cluster. Out: paths and names.
 //! Must hold: no name of a cluster is a part of another's, for processes are found by it.
 
 use nix::unistd::{Gid, Uid, User, chown};
@@ -23,6 +24,14 @@ pub fn base() -> &'static Path {
         )
     });
     &BASE
+}
+
+/// The directory of what comes and goes with every test. `make` puts it into memory.
+pub fn passing() -> &'static Path {
+    static PASSING: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("PG_BACKUP_TEST_RUN").map_or_else(|| base().to_owned(), PathBuf::from)
+    });
+    &PASSING
 }
 
 /// The private PostgreSQL tree: programs, libraries and the extension under test.
@@ -102,8 +111,8 @@ pub fn create_server_dir(path: &Path) {
 
 /// Where clusters live. Everybody may pass, each cluster's own directory is closed.
 pub fn run_dir() -> PathBuf {
-    let dir = base().join("run");
-    fs::create_dir_all(&dir).expect("PG_BACKUP_TEST_DIR must be writable");
+    let dir = passing().join("run");
+    fs::create_dir_all(&dir).expect("PG_BACKUP_TEST_DIR and _RUN must be writable");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("run is ours");
     dir
 }

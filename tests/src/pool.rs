@@ -10,33 +10,27 @@ use std::collections::HashSet;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// More than this many tests do not run at the same time; in directories of 30 MB.
 const POOL_MAX: usize = 8;
 
-/// Moves a directory from the pool of `template` to `data`. False when there is none.
-pub fn take(template: &Path, data: &Path) -> bool {
-    let entries = fs::read_dir(pool_of(template)).into_iter().flatten().flatten();
+/// Moves a directory from `pool` to `data`. False when there is none.
+pub fn take(pool: &Path, data: &Path) -> bool {
+    let entries = fs::read_dir(pool).into_iter().flatten().flatten();
     // Another test may have taken it in the meantime: then the rename fails.
     entries.map(|entry| entry.path()).any(|path| fs::rename(path, data).is_ok())
 }
 
-/// Restores `data` and puts it into the pool of `template`, as `name`. False when the caller has
+/// Makes `data` like `template` again and puts it into `pool`, as `name`. False when the caller has
 /// to delete it: the pool is full, the template is gone, or something could not be restored.
-pub fn give_back(template: &Path, data: &Path, name: &str) -> bool {
-    let pool = pool_of(template);
-    if fs::create_dir_all(&pool).is_err()
-        || fs::read_dir(&pool).map_or(POOL_MAX, Iterator::count) >= POOL_MAX
+pub fn give_back(template: &Path, pool: &Path, data: &Path, name: &str) -> bool {
+    if fs::create_dir_all(pool).is_err()
+        || fs::read_dir(pool).map_or(POOL_MAX, Iterator::count) >= POOL_MAX
     {
         return false;
     }
     restore(template, data).and_then(|()| fs::rename(data, pool.join(name))).is_ok()
-}
-
-/// Begins like the template's own name, and so goes together with it.
-fn pool_of(template: &Path) -> PathBuf {
-    template.with_extension("pool")
 }
 
 /// Makes `to` a copy of `from`, leaving alone what is the same already.
@@ -134,11 +128,12 @@ mod tests {
     fn a_used_directory_becomes_like_the_template_again() {
         let dir = tempfile::tempdir().unwrap();
         let (template, data) = (dir.path().join("template-1"), dir.path().join("data"));
+        let pool = dir.path().join("pool");
         fs::create_dir_all(template.join("base/1")).unwrap();
         for name in ["base/1/100", "base/1/200", "PG_VERSION", "base/keep"] {
             fs::write(template.join(name), name).unwrap();
         }
-        assert!(!take(&template, &data));
+        assert!(!take(&pool, &data));
         let copied = std::process::Command::new("cp").arg("-a").args([&template, &data]).status();
         assert!(copied.unwrap().success());
 
@@ -151,21 +146,22 @@ mod tests {
         fs::create_dir_all(data.join("pg_backup/deep")).unwrap();
         symlink(&template, data.join("link")).unwrap();
 
-        assert!(give_back(&template, &data, "one"));
-        assert!(!data.exists() && take(&template, &data));
+        assert!(give_back(&template, &pool, &data, "one"));
+        assert!(!data.exists() && take(&pool, &data));
         assert_eq!(picture(&data), picture(&template));
-        assert!(!take(&template, &dir.path().join("second")), "the pool is empty again");
+        assert!(!take(&pool, &dir.path().join("second")), "the pool is empty again");
     }
 
     #[test]
     fn a_full_pool_takes_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let template = dir.path().join("template-1");
+        let (template, pool) = (dir.path().join("template-1"), dir.path().join("pool"));
         fs::create_dir(&template).unwrap();
         for number in 0..=POOL_MAX {
             let data = dir.path().join("data");
             fs::create_dir(&data).unwrap();
-            assert_eq!(give_back(&template, &data, &number.to_string()), number < POOL_MAX);
+            let taken = give_back(&template, &pool, &data, &number.to_string());
+            assert_eq!(taken, number < POOL_MAX);
         }
     }
 }

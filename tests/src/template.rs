@@ -5,7 +5,7 @@
 //! time; made anew when the library, the SQL or this configuration changes.
 
 use crate::place::{
-    base, bin, create_server_dir, maker_of, run_dir, socket_dir, tree, unique_name,
+    base, bin, create_server_dir, maker_of, passing, run_dir, socket_dir, tree, unique_name,
 };
 use crate::pool;
 use crate::process::is_alive;
@@ -37,8 +37,18 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 const SCRATCH: &str = "template-new";
 
 /// Where the template for the installed extension lies, or is going to.
-pub fn path() -> PathBuf {
+fn path() -> PathBuf {
     base().join(format!("template-{:016x}", key()))
+}
+
+/// Where used copies of it wait. Begins like its own name, and so goes together with it.
+fn pool() -> PathBuf {
+    passing().join(format!("template-{:016x}.pool", key()))
+}
+
+/// Makes `data`, a used copy, like new and keeps it for the next test, unless there are enough.
+pub fn give_back(data: &Path, name: &str) {
+    pool::give_back(&path(), &pool(), data, name);
 }
 
 /// Copies the template to `data`, which must not exist. Makes the template where it is missing.
@@ -46,7 +56,7 @@ pub fn copy_to(data: &Path) {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(sweep);
     let template = path();
-    if pool::take(&template, data) {
+    if pool::take(&pool(), data) {
         return;
     }
     let mut lock = lock(FlockArg::LockShared);
@@ -149,7 +159,8 @@ fn create_extension(scratch: &Path, data: &Path, socket_dir: &Path) {
 /// Removes templates of earlier builds with their pools, and one that was interrupted. We hold the
 /// lock, so nobody is copying.
 fn remove_old() {
-    for entry in fs::read_dir(base()).into_iter().flatten().flatten() {
+    let places = [base(), passing()].into_iter().flat_map(fs::read_dir);
+    for entry in places.flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("template-") {
             let _ = fs::remove_dir_all(entry.path());
         }
