@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Each pause is half as long again, up to this: tests that wait must not slow those that work.
 const PAUSE_MAX: Duration = Duration::from_millis(15);
+/// `starttime` is the 22nd field of /proc/PID/stat, `state` the third.
+const STAT_STARTED: usize = 22 - 3;
 
 /// Waits until `check` holds. Panics with `what` after `limit`.
 pub fn wait_until(what: &str, limit: Duration, mut check: impl FnMut() -> bool) {
@@ -53,7 +55,7 @@ fn threads(pid: i32) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.path())
-        .filter(|path| stat(path).is_some_and(|(state, _)| state != 'Z' && state != 'X'))
+        .filter(|path| stat(path).is_some_and(|found| found.state != 'Z' && found.state != 'X'))
         .collect()
 }
 
@@ -62,7 +64,8 @@ pub fn children_of(parent: i32) -> Vec<i32> {
     all()
         .filter(|&pid| {
             is_alive(pid)
-                && stat(Path::new(&format!("/proc/{pid}"))).is_some_and(|(_, of)| of == parent)
+                && stat(Path::new(&format!("/proc/{pid}")))
+                    .is_some_and(|found| found.parent == parent)
         })
         .collect()
 }
@@ -77,7 +80,13 @@ pub fn command_line(pid: i32) -> String {
 /// The running processes that carry `mark` in their arguments, environment or working directory:
 /// with a cluster's name as the mark, its server, its tools and whatever they left behind.
 pub fn processes_with(mark: &str) -> Vec<i32> {
-    all().filter(|&pid| is_alive(pid) && carries(pid, mark)).collect()
+    let ours = stat(Path::new("/proc/self")).map_or(0, |own| own.started);
+    // A name is made by this process. Most others are older, and reading of each all that it
+    // carries was a tenth of what a test takes.
+    let is_younger = |pid: &i32| {
+        stat(Path::new(&format!("/proc/{pid}"))).is_some_and(|found| found.started >= ours)
+    };
+    all().filter(is_younger).filter(|&pid| carries(pid, mark)).collect()
 }
 
 fn carries(pid: i32, mark: &str) -> bool {
@@ -104,10 +113,23 @@ fn all() -> impl Iterator<Item = i32> {
         .filter(move |&pid| pid != own)
 }
 
-/// State and parent of a process or thread. The name before them stands in parentheses and may hold
-/// any character, so they are found from the last one.
-fn stat(process: &Path) -> Option<(char, i32)> {
-    let text = fs::read_to_string(process.join("stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+/// What the kernel tells of a process or thread.
+struct Stat {
+    state: char,
+    parent: i32,
+    /// In ticks since the machine started.
+    started: u64,
+}
+
+/// See proc(5). The name before these fields stands in parentheses and may hold any character, so
+/// they are found from the last one.
+fn stat(process: &Path) -> Option<Stat> {
+    let bytes = fs::read(process.join("stat")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(STAT_STARTED)?.parse().ok()?,
+    })
 }
