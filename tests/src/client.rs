@@ -7,8 +7,8 @@
 use crate::cluster::Cluster;
 use crate::errors::DbError;
 use crate::place::{base, bin};
-use crate::polling;
 use crate::server::plain;
+use crate::session;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -49,14 +49,20 @@ impl Cluster {
 
     /// A new session of another role.
     pub fn connect_as(&self, database: &str, role: &str) -> Client {
+        session::close();
+        self.new_session(database, role)
+    }
+
+    fn new_session(&self, database: &str, role: &str) -> Client {
         let client = self.config(database).user(role).connect(NoTls);
         client.unwrap_or_else(|error| {
             panic!("could not connect to {database} as {role}: {}", DbError::of(&error))
         })
     }
 
-    /// Runs SQL and gives the rows, in a session of its own; while something is waited for, in one
-    /// for the whole wait. Several statements are one transaction. Panics when it fails.
+    /// Runs SQL and gives the rows, in a session of its own; a question to `postgres` right after
+    /// another one in the same session, made like new. Several statements are one transaction.
+    /// Panics when it fails.
     pub fn sql(&self, database: &str, sql: &str) -> Rows {
         let rows = self.try_sql(database, sql);
         rows.unwrap_or_else(|error| panic!("{sql}\nfailed: {}", DbError::of(&error)))
@@ -74,22 +80,15 @@ impl Cluster {
         Ok(rows.collect())
     }
 
-    /// A session of the look before may have been ended since, with its server: that is no error.
     fn messages(
         &self,
         database: &str,
         sql: &str,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let kept = polling::take(&self.socket_dir, database);
-        let last = kept.and_then(|mut client| Some((client.simple_query(sql).ok()?, client)));
-        let (messages, client) = match last {
-            Some(found) => found,
-            None => {
-                let mut client = self.connect(database);
-                (client.simple_query(sql)?, client)
-            }
-        };
-        polling::keep(&self.socket_dir, database, client);
+        let kept = session::take(&self.socket_dir, database, sql);
+        let mut client = kept.unwrap_or_else(|| self.new_session(database, "postgres"));
+        let messages = client.simple_query(sql)?;
+        session::keep(&self.socket_dir, database, sql, client);
         Ok(messages)
     }
 
@@ -122,6 +121,7 @@ impl Cluster {
     /// The SQL goes through standard input: with `-c` it would be one transaction. The database
     /// goes through the environment: `-d` would take a name with `=` for a connection string.
     fn run_psql(&self, database: &str, sql: &str) -> Output {
+        session::close();
         let mut psql = plain(bin("psql"));
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"]).arg(&self.socket_dir);
         psql.env("PGDATABASE", database).env("PGAPPNAME", APPLICATION_NAME);

@@ -8,6 +8,7 @@
 use crate::place::{create_server_dir, run_dir, socket_dir, tree, unique_name};
 use crate::process::{command_line, poll, processes_with, signal};
 use crate::server::{Server, Start, log_tail};
+use crate::session;
 use crate::template;
 use nix::sys::signal::Signal;
 use std::fs::{self, OpenOptions};
@@ -150,6 +151,7 @@ impl Cluster {
 
     /// Stops the server and gives how long that took. Panics when it does not stop.
     pub fn stop(&mut self, mode: Mode) -> Duration {
+        session::close();
         let mut server = self.server.take().expect("the server runs");
         let start = Instant::now();
         let stopped = server.stop(mode.signal(), STOP_LIMIT);
@@ -234,6 +236,7 @@ impl Cluster {
 
     /// Ends the server by all means. Complains when it did not stop by itself, or left something.
     fn shut_down(&mut self) -> Result<(), String> {
+        session::close();
         let mut complaint = Ok(());
         if let Some(mut server) = self.server.take()
             && !server.stop(Signal::SIGINT, STOP_LIMIT)

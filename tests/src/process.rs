@@ -3,7 +3,6 @@
 //! In: process ids, names, conditions. Out: facts from `/proc`, or a panic that names what was
 //! waited for. Must hold: no wait without a limit.
 
-use crate::polling::Wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -29,7 +28,6 @@ pub fn wait_for<T>(what: &str, limit: Duration, find: impl FnMut() -> Option<T>)
 
 /// Calls `find` until it gives something, or `limit` has passed. The last call is after the limit.
 pub fn poll<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
-    let _wait = Wait::begin();
     let (start, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
         let late = start.elapsed() >= limit;
