@@ -20,6 +20,8 @@ use crate::host::sweep::sweep;
 use crate::host::upload::Uploads;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// A job that is alive: its home database's id, and the id of its run.
 pub type Alive = (u32, i64);
@@ -67,12 +69,10 @@ pub async fn survey(context: &Context<'_>) -> Result<Recovered> {
 
 async fn all(context: &Context<'_>, alive: Option<Living<'_>>) -> Result<Recovered> {
     let mut recovered = Recovered::default();
-    let server = connect(context, &context.settings.access.connect_database).await?;
-    let rows = server.rows(context.control, DATABASES, &[]).await?;
-    drop(server);
+    let (mut first, rows) = First::list(context, DATABASES, &[]).await?;
     for row in rows {
         context.control.proceed()?;
-        match database(context, row.get(1), alive).await {
+        match first.database(row.get(1), alive).await {
             Ok(found) => recovered.databases.extend(found),
             Err(failure) => match failure.class {
                 Class::UndefinedDatabase => {}
@@ -92,13 +92,11 @@ pub async fn read(
     unsettled: &BTreeSet<u32>,
     alive: Living<'_>,
 ) -> Result<Vec<(u32, Result<Option<Found>>)>> {
-    let server = connect(context, &context.settings.access.connect_database).await?;
-    let rows = server.rows(context.control, NAMES, &[&ids]).await?;
-    drop(server);
+    let (mut first, rows) = First::list(context, NAMES, &[&ids]).await?;
     let mut read: Vec<(u32, Result<Option<Found>>)> = Vec::new();
     for row in &rows {
         let alive = unsettled.contains(&row.get(0)).then_some(alive);
-        let found = match database(context, row.get(1), alive).await {
+        let found = match first.database(row.get(1), alive).await {
             Err(failure) if failure.class == Class::UndefinedDatabase => Ok(None),
             found => found,
         };
@@ -121,6 +119,33 @@ async fn connect(context: &Context<'_>, database: &str) -> Result<Server> {
     Server::connect(access, context.control, database, "pg_backup launcher").await
 }
 
+/// The session that lists the databases. It reads its own one, too: that saves a connection.
+struct First<'a> {
+    context: &'a Context<'a>,
+    server: Option<Server>,
+}
+
+impl<'a> First<'a> {
+    async fn list(
+        context: &'a Context<'a>,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Self, Vec<Row>)> {
+        let server = connect(context, &context.settings.access.connect_database).await?;
+        let rows = server.rows(context.control, sql, params).await?;
+        Ok((Self { context, server: Some(server) }, rows))
+    }
+
+    /// As [`database`]. What was listed is its own only by the name that it has connected to.
+    async fn database(&mut self, name: &str, alive: Option<Living<'_>>) -> Result<Option<Found>> {
+        let own = name == self.context.settings.access.connect_database;
+        match self.server.take_if(|_| own) {
+            Some(server) => in_session(self.context, server, name, alive).await,
+            None => database(self.context, name, alive).await,
+        }
+    }
+}
+
 /// Reads one database, when it has the extension; with the jobs that are alive, puts it right
 /// before.
 pub async fn database(
@@ -128,8 +153,16 @@ pub async fn database(
     name: &str,
     alive: Option<Living<'_>>,
 ) -> Result<Option<Found>> {
+    in_session(context, connect(context, name).await?, name, alive).await
+}
+
+async fn in_session(
+    context: &Context<'_>,
+    server: Server,
+    name: &str,
+    alive: Option<Living<'_>>,
+) -> Result<Option<Found>> {
     let control = context.control;
-    let server = connect(context, name).await?;
     server.batch(control, &lock_timeout(LAUNCHER_LOCK_TIME)).await?;
     let rows = server.rows(control, EXTENSION, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
