@@ -3,7 +3,7 @@
 -- 010_comments.sql
 -- Every object explains itself: the comments of the install script, which is the place to change them.
 
-COMMENT ON FUNCTION backup_migration_hashes IS
+COMMENT ON FUNCTION backup_migration_hashes(jsonb) IS
     'Internal: a number for each migration that a manifest names, in order.';
 COMMENT ON TABLE backup_runs IS 'Every run of pg_backup; read it through backup_history.';
 COMMENT ON COLUMN backup_runs.subject IS
@@ -56,7 +56,7 @@ COMMENT ON COLUMN backup_hook_entries.role_id IS
 COMMENT ON COLUMN backup_hook_entries.system IS
     'The cluster in which that id means that role, whatever it is called by now.';
 COMMENT ON INDEX backup_hook_entries_pkey IS 'A hook by its event and name.';
-COMMENT ON FUNCTION backup_audit_record IS
+COMMENT ON FUNCTION backup_audit_record(text, jsonb) IS
     'Internal: writes a row of backup_audit for the calls of pg_backup.';
 COMMENT ON VIEW backup_audit IS
     'Who did what, when and from where: every call that restores, deletes, moves or reconfigures.';
@@ -161,31 +161,32 @@ COMMENT ON COLUMN backup_rollback_points.kept_since IS 'When it was replaced.';
 COMMENT ON COLUMN backup_rollback_points.kept_until IS
     'When it will be dropped; NULL: when it is accepted.';
 COMMENT ON COLUMN backup_rollback_points.size_bytes IS 'Size of the kept database.';
-COMMENT ON FUNCTION backup_download IS
+COMMENT ON FUNCTION backup_download(bigint, integer, bigint) IS
 'The archive of a backup as chunks, in their order; its SHA-256 is in backup_history.
 - id: the backup.
 - chunk_bytes: size of a chunk, 1024 to 16777216.
 - from_chunk: number of the first chunk wanted, from 0.
 -> chunk_no: number of the chunk, from 0.
 -> data: the bytes.';
-COMMENT ON FUNCTION backup_upload_begin IS
+COMMENT ON FUNCTION backup_upload_begin(text, bigint, text) IS
 'Begin the upload of an archive, a dump or a script; gives the id of the upload.
 - filename: a label; no file of that name is made.
 - size_bytes: how many bytes will come.
 - sha256: of all of them, hexadecimal.';
-COMMENT ON FUNCTION backup_upload_part IS
+COMMENT ON FUNCTION backup_upload_part(bigint, bigint, bytea) IS
 'Send bytes of an upload, in any order, also twice; gives how many bytes are there.
 - id: the upload.
 - at_byte: where data begins, from 0.
 - data: up to 16 MiB.';
-COMMENT ON FUNCTION backup_upload_finish IS
+COMMENT ON FUNCTION backup_upload_finish(bigint) IS
 'Import an upload that is whole, if its SHA-256 is as announced; gives the id of the run, which is the backup.
 - id: the upload.';
-COMMENT ON FUNCTION backup_upload_abort IS
+COMMENT ON FUNCTION backup_upload_abort(bigint) IS
 'Remove an upload and what was sent; false when there is none.
 - id: the upload.';
-COMMENT ON FUNCTION backup_download_chunks IS 'Internal: chunks behind backup_download().';
-COMMENT ON FUNCTION backup_upload_rows IS 'Internal: rows behind the view backup_uploads.';
+COMMENT ON FUNCTION backup_download_chunks(bigint, integer, bigint) IS
+    'Internal: chunks behind backup_download().';
+COMMENT ON FUNCTION backup_upload_rows() IS 'Internal: rows behind the view backup_uploads.';
 COMMENT ON VIEW backup_uploads IS
     'Uploads to this server that are under way.';
 COMMENT ON COLUMN backup_uploads.id IS 'Id of the upload.';
@@ -201,7 +202,8 @@ COMMENT ON COLUMN backup_uploads.last_part_at IS 'When the last part came.';
 COMMENT ON COLUMN backup_uploads.kept_until IS
     'When it is removed if no further part comes; NULL: never.';
 COMMENT ON COLUMN backup_uploads.error IS 'Why it cannot be read.';
-COMMENT ON PROCEDURE backup_schedule IS
+COMMENT ON PROCEDURE backup_schedule(text, text, text, text, integer, integer, integer, integer,
+    integer, interval, boolean, text, interval, integer, boolean, interval, text, jsonb) IS
 'Make a schedule, or make it anew: when, what to keep, how to run; takes effect at COMMIT.
 - name: of the schedule.
 - cron: five fields as in crontab(5), or words: hourly, daily 03:00, weekly sun 03:00, monthly last 03:00.
@@ -221,47 +223,47 @@ COMMENT ON PROCEDURE backup_schedule IS
 - max_runtime: end a run that takes longer, by default pg_backup.max_runtime.
 - verify: verify the archive once more after each run: file, list, read or restore.
 - options: arguments of backup_create() by name.';
-COMMENT ON PROCEDURE backup_unschedule IS
+COMMENT ON PROCEDURE backup_unschedule(text) IS
 'Remove a schedule; its backups stay.
 - name: of the schedule.';
-COMMENT ON PROCEDURE backup_pause IS
+COMMENT ON PROCEDURE backup_pause(text) IS
 'Pause a schedule until backup_resume().
 - name: of the schedule.';
-COMMENT ON PROCEDURE backup_resume IS
+COMMENT ON PROCEDURE backup_resume(text) IS
 'Let a paused schedule run again; what was due meanwhile is not made up for.
 - name: of the schedule.';
-COMMENT ON FUNCTION backup_run IS
+COMMENT ON FUNCTION backup_run(text, boolean) IS
 'Run a schedule now; gives the id of the run.
 - name: of the schedule.
 - wait: true waits for the end, and a failure is an error; false begins at COMMIT.';
-COMMENT ON FUNCTION backup_next_runs IS
+COMMENT ON FUNCTION backup_next_runs(text, text, integer, timestamptz) IS
 'When an expression runs next, by the same code that runs it.
 - cron: as in backup_schedule().
 - timezone: name of a zone, by default that of the session.
 - n: how many, at most 100000.
 - after: later than this, by default now.';
-COMMENT ON FUNCTION backup_retention IS
+COMMENT ON FUNCTION backup_retention(text) IS
 'What the policy of a schedule keeps and prunes, and why: exactly what backup_prune() does.
 - schedule: its name.
 -> id: the backup.
 -> verdict: keep or prune.
 -> reasons: why it is kept.';
-COMMENT ON PROCEDURE backup_prune IS
+COMMENT ON PROCEDURE backup_prune(text, boolean) IS
 'Apply the policy of a schedule now.
 - schedule: its name.
 - dry_run: true only says what would go.';
-COMMENT ON PROCEDURE backup_hook IS
+COMMENT ON PROCEDURE backup_hook(text, text, text) IS
 'Register SQL that runs at an event with the rights of the caller, or remove it.
 - event: before_backup, after_backup, on_failure, before_restore, after_restore, after_swap, or assert (in a restored database, must return true).
 - name: of the hook; hooks of an event run in the order of their names.
 - sql: what to run; NULL removes the hook.';
-COMMENT ON FUNCTION backup_home_id IS
+COMMENT ON FUNCTION backup_home_id() IS
     'Internal: id of this database, behind a default of backup_runs.';
-COMMENT ON FUNCTION backup_next_run IS
+COMMENT ON FUNCTION backup_next_run(text, text, timestamptz, timestamptz) IS
     'Internal: next time of a schedule, behind the view backup_schedules.';
-COMMENT ON FUNCTION backup_run_hook IS
+COMMENT ON FUNCTION backup_run_hook(text, text) IS
     'Internal: runs a hook with the rights of its role, for the runner.';
-COMMENT ON FUNCTION backup_schedules_changed IS
+COMMENT ON FUNCTION backup_schedules_changed() IS
     'Internal: tells the launcher of changed schedules, behind a trigger.';
 COMMENT ON VIEW backup_schedules IS
     'Schedules of this database: what each says, when it runs next and how it went.';
@@ -303,7 +305,7 @@ COMMENT ON COLUMN backup_hooks.role IS 'The role that registered it.';
 COMMENT ON COLUMN backup_hooks.changed_at IS 'When it was registered.';
 COMMENT ON TRIGGER backup_schedules_changed ON backup_schedule_entries IS
     'Whoever changes a schedule: the launcher reads them again at COMMIT.';
-COMMENT ON FUNCTION backup_metrics IS
+COMMENT ON FUNCTION backup_metrics() IS
 'The state of all backups of this history as OpenMetrics text, for an exporter of Prometheus.';
 COMMENT ON VIEW backup_status IS
     'Each database: how its backups are.';
@@ -323,7 +325,8 @@ COMMENT ON COLUMN backup_status.running IS 'Whether a backup waits or runs.';
 COMMENT ON COLUMN backup_status.next_run IS 'When the next schedule runs.';
 COMMENT ON COLUMN backup_status.overdue IS
     'Whether a schedule should have made a backup more than five minutes ago and has not.';
-COMMENT ON FUNCTION backup_create IS
+COMMENT ON FUNCTION backup_create(text, text, text, text, integer, text[], text[], text[], text[],
+    text[], boolean) IS
 'Back up a database into one verified archive; gives the id of the run.
 - comment: kept with the run, and in the manifest.
 - database: which one, by default this one.
@@ -336,27 +339,27 @@ COMMENT ON FUNCTION backup_create IS
 - exclude_table_data: of these tables the definition, not the rows.
 - attach: files and folders of the server that go into the archive too.
 - wait: true waits for the end, and a failure is an error; false begins at COMMIT.';
-COMMENT ON FUNCTION backup_wait IS
+COMMENT ON FUNCTION backup_wait(bigint, interval) IS
 'Wait for the end of a run; gives its status.
 - id: the run.
 - timeout: wait no longer than this, by default without limit.';
-COMMENT ON FUNCTION backup_cancel IS
+COMMENT ON FUNCTION backup_cancel(bigint) IS
 'Cancel a run that waits or runs; false when there is none.
 - id: the run.';
-COMMENT ON FUNCTION backup_check IS
+COMMENT ON FUNCTION backup_check() IS
 'The doctor: what stands between this server and a good backup.
 -> check_name: what was looked at.
 -> status: ok, warning or blocker.
 -> detail: what was found.
 -> hint: what to do, where it is not ok.';
-COMMENT ON FUNCTION backup_verify IS
+COMMENT ON FUNCTION backup_verify(bigint, text) IS
 'Check an archive, one row a step; the first that is not ok says what is wrong.
 - id: the backup.
 - level: file (present, size, SHA-256), list (and structure), read (and every byte decoded), restore (and restored into a scratch database, rows counted, dropped); by default pg_backup.verify.
 -> ok: whether the step went well.
 -> subject: the step.
 -> detail: what was found.';
-COMMENT ON FUNCTION backup_contents IS
+COMMENT ON FUNCTION backup_contents(bigint) IS
 'Table of contents of an archive, attached files too.
 - id: the backup.
 -> entry: number of the entry in the dump.
@@ -366,31 +369,31 @@ COMMENT ON FUNCTION backup_contents IS
 -> owner: of the object.
 -> rows: of the data of a table.
 -> bytes: of the data before compression, or of the file.';
-COMMENT ON FUNCTION backup_inspect IS
+COMMENT ON FUNCTION backup_inspect(bigint) IS
 'Manifest of a backup with its run, sizes in bytes, counts, age in seconds, and the migrations on which it and its database differ.
 - id: the backup.';
-COMMENT ON FUNCTION backup_latest IS
+COMMENT ON FUNCTION backup_latest(text, text) IS
 'Id of the newest good backup of a database; NULL when there is none.
 - database: which one, by default this one.
 - schedule: only backups of this schedule.';
-COMMENT ON FUNCTION backup_find IS
+COMMENT ON FUNCTION backup_find(text) IS
 'Id of the backup with this file; NULL when there is none.
 - file: a name, or the end of a path.';
-COMMENT ON FUNCTION backup_compatibility IS
+COMMENT ON FUNCTION backup_compatibility(bigint, text[]) IS
 'Compare a backup with its database as it is now, or with the migrations that an application knows.
 - id: the backup.
 - known: migrations as their framework names them, app.name for Django; left out: those of the database.
 -> compatibility: a badge as in backup_list.
 -> added: what the database, or the application, has more.
 -> removed: what only the backup has.';
-COMMENT ON PROCEDURE backup_pin IS
+COMMENT ON PROCEDURE backup_pin(bigint, boolean) IS
 'Protect a backup from retention and deletion, or stop protecting it.
 - id: the backup.
 - pinned: true protects.';
-COMMENT ON PROCEDURE backup_delete IS
+COMMENT ON PROCEDURE backup_delete(bigint) IS
 'Delete the archive of a backup; its row stays.
 - id: the backup.';
-COMMENT ON FUNCTION backup_export IS
+COMMENT ON FUNCTION backup_export(bigint, text, text) IS
 'Copy an archive out, into a directory of the server; gives what was written.
 - id: the backup.
 - directory: one of pg_backup.export_directories, or below one.
@@ -398,26 +401,27 @@ COMMENT ON FUNCTION backup_export IS
 -> path: what was written.
 -> size_bytes: of the file, or of all files of the folder.
 -> sha256: of the file; NULL for a folder.';
-COMMENT ON FUNCTION backup_extract IS
+COMMENT ON FUNCTION backup_extract(bigint, text, text) IS
 'Write a member or a folder of members of an archive into a directory of the server; gives the number of files.
 - id: the backup.
 - member: for example attachments/uploads or manifest.json.
 - directory: does not exist yet; its parent lies in pg_backup.export_directories.';
-COMMENT ON FUNCTION backup_import IS
+COMMENT ON FUNCTION backup_import(text, text) IS
 'Take a file of the server into the history as a backup; gives the id of the run.
 - path: below pg_backup.import_directories: an archive of pg_backup, a dump of pg_dump in any format, an SQL script (.gz, .zst), a backup of Tracearr.
 - comment: kept with the run.';
-COMMENT ON FUNCTION backup_scan IS
+COMMENT ON FUNCTION backup_scan() IS
 'Compare the backup directory with the history: adopt archives without a row, mark those that are gone or changed; touches no file.
 -> file: path below the directory.
 -> action: adopted, known, found, missing, damaged, work or stranger.
 -> id: the backup that it belongs to.
 -> detail: what was found.';
-COMMENT ON PROCEDURE backup_grant IS
+COMMENT ON PROCEDURE backup_grant(text, text) IS
 'Give a role the rights to look at backups, or also to make them.
 - role: who gets them.
 - rights: viewer (look) or operator (also back up, verify, cancel, schedule, prune, register hooks).';
-COMMENT ON PROCEDURE backup_restore IS
+COMMENT ON PROCEDURE backup_restore(bigint, text, text, text[], text[], text, text, integer,
+    boolean, boolean, boolean, boolean, bigint) IS
 'Restore a backup: into a new database, in the place of a live one, or into a schema of it.
 - id: the backup.
 - target: name of the new database, by default <database>_restored_<id>.
@@ -432,29 +436,31 @@ COMMENT ON PROCEDURE backup_restore IS
 - allow_foreign: true restores what was made elsewhere.
 - globals: true makes roles and tablespaces that are missing here.
 -> run_id: id of the run.';
-COMMENT ON FUNCTION backup_restore_check IS
+COMMENT ON FUNCTION backup_restore_check(bigint, text, text, text[], text[], text, text, integer,
+    boolean, boolean, boolean, boolean) IS
 'What stands in the way of a restore: every requirement a row, nothing touched. Arguments as in backup_restore().
 -> check_name: what was looked at.
 -> status: ok, warning or blocker.
 -> detail: what was found.
 -> hint: what to do, where it is not ok.';
-COMMENT ON FUNCTION backup_restore_plan IS
+COMMENT ON FUNCTION backup_restore_plan(bigint, text, text, text[], text[], text, text, integer,
+    boolean, boolean, boolean, boolean) IS
 'The steps of a restore in their order, nothing touched. Arguments as in backup_restore().
 -> step: its number.
 -> action: what is done.
 -> command: the program or the SQL that does it.';
-COMMENT ON PROCEDURE backup_rollback IS
+COMMENT ON PROCEDURE backup_rollback(bigint, bigint) IS
 'Swap the database that a restore replaced back into its place.
 - restore_id: the run of the restore.
 -> run_id: id of the run.';
-COMMENT ON PROCEDURE backup_accept IS
+COMMENT ON PROCEDURE backup_accept(bigint, bigint) IS
 'Drop the database that a restore replaced: there is no way back then.
 - restore_id: the run of the restore.
 -> run_id: id of the run.';
-COMMENT ON FUNCTION backup_compatibility_here IS
+COMMENT ON FUNCTION backup_compatibility_here(bigint) IS
     'Internal: backup_compatibility() without a job; unknown for a backup of another database.';
-COMMENT ON FUNCTION backup_list_badges IS 'Internal: rows behind the view backup_list.';
-COMMENT ON FUNCTION backup_progress_rows IS 'Internal: rows behind the view backup_progress.';
+COMMENT ON FUNCTION backup_list_badges() IS 'Internal: rows behind the view backup_list.';
+COMMENT ON FUNCTION backup_progress_rows() IS 'Internal: rows behind the view backup_progress.';
 
 -- 020_migration_hashes.sql
 -- The same numbers, sorted alone: since PostgreSQL 16 all names went through the sort with them, and
