@@ -30,6 +30,9 @@ CONNECT_SECONDS = 10
 def restore(cluster: Cluster, rounds: int) -> list[Row]:
     """Restores against createdb and pg_restore; swaps; the time without service."""
     rows = []
+    for left in (COPY, LIVE):
+        # Of a run that was interrupted.
+        cluster.timed_sql("postgres", f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
     backup = cluster.value("postgres", "SELECT backup_create(database => 'bench')")
     for jobs in (1, 2):
         pair = in_turns(lambda: ours(cluster, backup, jobs), lambda: stock(cluster, jobs),

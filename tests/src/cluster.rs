@@ -5,6 +5,7 @@
 //! of it is left, and its files are gone; otherwise the test fails. `PG_BACKUP_TEST_KEEP=1` keeps
 //! the files.
 
+use crate::job::names_below;
 use crate::place::{create_server_dir, run_dir, socket_dir, tree, unique_name};
 use crate::process::{command_line, poll, processes_with, signal};
 use crate::server::{Server, Start, log_tail};
@@ -215,7 +216,7 @@ impl Cluster {
         let path = self.data_dir().join("postgresql.conf");
         let file = OpenOptions::new().append(true).open(&path);
         let mut file =
-            file.unwrap_or_else(|error| panic!("could not open {}: {error}", path.display()));
+            file.unwrap_or_else(|e| panic!("{path:?}: {e}; {:?}", names_below(&self.home)));
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         file.write_all(text.as_bytes()).expect("the disk is not full");
     }

@@ -34,6 +34,8 @@ log_timezone = 'UTC'
 /// In MB. The default of 16 makes every copy half as slow again.
 const WAL_SEGMENT_SIZE: &str = "1";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How long a directory is new: longer than it takes to make a cluster.
+const NEW: Duration = Duration::from_secs(60);
 const SCRATCH: &str = "template-new";
 
 /// Where the template for the installed extension lies, or is going to.
@@ -167,11 +169,14 @@ fn remove_old() {
     }
 }
 
-/// Removes the directories of test processes that were killed. Others may do so at the same time.
+/// Removes the directories of test processes that were killed. Others may do so at the same time,
+/// and a new process may have the number of a dead one: what is new is let alone.
 fn sweep() {
     for entry in fs::read_dir(run_dir()).into_iter().flatten().flatten() {
         let maker = entry.file_name().to_str().and_then(maker_of);
-        if maker.is_some_and(|pid| !is_alive(pid)) {
+        let made = entry.metadata().and_then(|meta| meta.created().or_else(|_| meta.modified()));
+        let is_old = made.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > NEW));
+        if is_old && maker.is_some_and(|pid| !is_alive(pid)) {
             tmpfs::unmount(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -2,7 +2,7 @@
 //! when one fails, hangs or dies.
 
 use pg_backup_tests::{
-    Cluster, Faults, LIMIT, assert_same_text, crash_at, names_below, wait_until,
+    Cluster, Faults, LIMIT, assert_same_text, crash_at, names_below, wait_for, wait_until,
 };
 
 /// A large table and two small ones, each with an index, and views of what they hold.
@@ -55,6 +55,30 @@ fn nothing_but_the_head_of_a_stream_is_unpacked() {
     assert_eq!(unpacked(&cluster), []);
     assert_eq!(cluster.fingerprint("copy"), cluster.fingerprint("app"));
     assert_same_text(&cluster.schema_of("copy"), &cluster.schema_of("app"), "the schema");
+    cluster.assert_clean();
+}
+
+#[test]
+fn a_connection_is_not_sent_the_rows_of_others() {
+    let cluster = Cluster::start();
+    let id = filled(&cluster);
+    let sizes = cluster.make_dir("sizes");
+    let tool = format!(
+        "#!/bin/bash\n[[ \"$*\" =~ rows_([0-9]) ]] || exec \"$REAL\" \"$@\"\n\
+         tee >(wc -c >'{}/'\"${{BASH_REMATCH[1]}}\") | \"$REAL\" \"$@\"",
+        sizes.display()
+    );
+    cluster.use_tool("pg_restore", &tool);
+    cluster.sql("postgres", &restore(&id, ""));
+    let sent: Vec<u64> = (0..3)
+        .map(|lane| {
+            wait_for(&format!("the bytes of lane {lane}"), LIMIT, || {
+                std::fs::read_to_string(sizes.join(lane.to_string())).ok()?.trim().parse().ok()
+            })
+        })
+        .collect();
+    assert!(sent[0] > 5_000_000 && sent[1] < 100_000 && sent[2] < 100_000, "{sent:?}");
+    assert_eq!(cluster.fingerprint("copy"), cluster.fingerprint("app"));
     cluster.assert_clean();
 }
 

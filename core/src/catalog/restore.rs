@@ -108,6 +108,18 @@ SELECT n.nspname::text, c.relname::text, x.condition
 /// Gathers the statistics of all tables, each with the rights of its owner.
 pub const ANALYZE: &str = "ANALYZE";
 
+/// Schema and name of what that takes, the largest first.
+pub const ANALYZED: &str = "\
+SELECT n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+ ORDER BY pg_catalog.pg_relation_size(c.oid) DESC, c.oid";
+
+/// Gathers the statistics of one.
+pub fn analyze(schema: &str, table: &str) -> String {
+    format!("ANALYZE {}", qualified(schema, table))
+}
+
 /// Rows of a table.
 pub fn count(schema: &str, table: &str) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}", qualified(schema, table))

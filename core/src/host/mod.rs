@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod child;
 pub mod control;
+pub mod custom;
 pub mod dir;
 pub mod download;
 pub mod fresh;

@@ -9,6 +9,7 @@
 //! built early is not built again.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use crate::decide::encoding::decode;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore::lanes::{Lanes, lanes};
 use crate::decide::restore::plan::{Load, Section, pg_restore, pg_restore_verbose_contents};
-use crate::error::{Class, Result};
+use crate::error::{Class, Failure, Result};
 use crate::host::archive::reader::Payload;
+use crate::host::custom::{Layout, Without, layout};
 use crate::job::tools::{output, tool};
 use crate::job::wait::moving;
 
@@ -40,6 +42,8 @@ pub struct Plan {
     lists: Lists,
     archive: PathBuf,
     member: Payload,
+    /// Where the rows of others can be left out, if the dump is of a version that is known.
+    layout: Option<Layout>,
 }
 
 /// Shares the tables out. None for a table of contents that cannot be read: pg_restore can do
@@ -71,7 +75,9 @@ pub async fn plan(work: &mut Work<'_>) -> Result<Option<Plan>> {
     // All that pg_restore has read for the list, and what waited for it in the pipe.
     let length = read.load(Ordering::Relaxed);
     extract::head(work, &archive, &member, length, &head).await?;
-    Ok(Some(Plan { lanes, rows, head, lists, archive, member }))
+    let opened = File::open(&head).map_err(|e| Failure::io("read the head of the dump", &e))?;
+    let layout = layout(opened);
+    Ok(Some(Plan { lanes, rows, head, lists, archive, member, layout }))
 }
 
 /// Counts what is read.
@@ -85,6 +91,18 @@ impl Read for Counted {
         let count = self.inner.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+}
+
+impl Plan {
+    /// What a lane reads. What others load is left out before it has gone through a pipe.
+    fn reader(&self, lane: usize, read: &Arc<AtomicU64>) -> Result<Box<dyn Read + Send>> {
+        let inner = extract::reader(&self.archive, &self.member)?;
+        let counted = Counted { inner, read: read.clone() };
+        Ok(match self.layout {
+            Some(layout) => Box::new(Without::new(counted, layout, self.lanes.of_others(lane))),
+            None => Box::new(counted),
+        })
     }
 }
 
@@ -151,12 +169,12 @@ async fn one(work: &Work<'_>, plan: &Plan, lane: usize, moved: &Moved) -> Result
     let list = Some(plan.rows[lane].as_path());
     let load = Load { section: Section::Data, jobs: 1, trusted, source: None, list };
     let tool = loader(work, pg_restore(&work.restore.target, &load), trusted);
-    let reader = extract::reader(&plan.archive, &plan.member)?;
     let counter = &moved.lanes[lane];
+    let reader = plan.reader(lane, counter)?;
     let stall = Duration::from_millis(work.restore.limits.stall);
     let checked = moving(work.context.control, tool.name, counter, stall);
     let shown = || moved.report(work);
-    judged(piped(work, tool, reader, counter, &checked, shown).await?, Phase::Data)?;
+    judged(piped(work, tool, reader, &Arc::default(), &checked, shown).await?, Phase::Data)?;
     let others_load = moved.loaded(lane);
     let Some(list) = plan.lanes.lanes[lane].early().filter(|_| others_load) else {
         return Ok(false);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::loader::{alone, fed, loader, phase_of, point};
 use super::timescale::{self, Timescale};
-use super::{Work, extract, lanes, part};
-use crate::catalog::restore::{ANALYZE, DUMP_CONDITIONS, count};
+use super::{Work, analyze, extract, lanes, part};
+use crate::catalog::restore::{DUMP_CONDITIONS, count};
 use crate::decide::progress::Phase;
 use crate::decide::restore;
 use crate::decide::restore::lanes::is_shared_out;
@@ -79,15 +79,11 @@ fn parts<'a>(
 /// Counts the rows of every table against the manifest, and gathers statistics: beside each other,
 /// but for TimescaleDB, which has to be told in between.
 pub async fn compare_and_analyze(work: &Work<'_>) -> Result<()> {
-    let analyze = async {
-        let session = work.session_in_target().await?;
-        session.batch(work.context.control, ANALYZE).await
-    };
     if restore::timescale::recorded(&work.manifest).is_some() {
         compare(work).await?;
-        return analyze.await;
+        return analyze::all(work).await;
     }
-    both(compare(work), analyze).await.map(drop)
+    both(compare(work), analyze::all(work)).await.map(drop)
 }
 
 /// Counts the rows of every table against the manifest.

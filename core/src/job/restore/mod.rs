@@ -5,6 +5,7 @@
 //! whole, and gone again when anything fails. Its id is in the row before it exists, so that what
 //! a crash leaves behind is found and removed.
 
+mod analyze;
 mod carry;
 mod check;
 mod ended;

@@ -1,0 +1,128 @@
+//! Dumps built byte by byte, in every version that is known, read by steps of every length.
+
+use super::*;
+
+const INTS: usize = 4;
+
+fn int(value: i32) -> Vec<u8> {
+    let mut bytes = vec![u8::from(value < 0)];
+    bytes.extend(value.unsigned_abs().to_le_bytes());
+    bytes
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [int(text.len() as i32), text.as_bytes().to_vec()].concat()
+}
+
+fn head(minor: u8, entries: i32) -> Vec<u8> {
+    let mut dump = [MAGIC, &[1, minor, 0, INTS as u8, 8, CUSTOM]].concat();
+    dump.extend(if minor >= 15 { vec![0] } else { int(0) });
+    dump.extend((0..7).flat_map(int));
+    dump.extend(["app", "15.20", "15.20"].iter().flat_map(|text| string(text)));
+    dump.extend(int(entries));
+    for id in 1..=entries {
+        dump.extend([int(id), int(1)].concat());
+        dump.extend(["0", "0", "tag", "TABLE DATA"].iter().flat_map(|text| string(text)));
+        dump.extend(int(3));
+        // The fourth of them is not there.
+        dump.extend(["", "", "COPY t FROM stdin;\n"].iter().flat_map(|text| string(text)));
+        dump.extend(int(-1));
+        dump.extend(["", "heap"].iter().flat_map(|text| string(text)));
+        dump.extend(if minor >= 16 { int(114) } else { Vec::new() });
+        dump.extend(["boss", "false", "7"].iter().flat_map(|text| string(text)));
+        dump.extend(int(-1));
+        dump.extend([1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    dump
+}
+
+fn rows(id: i32, chunks: &[&[u8]]) -> Vec<u8> {
+    let mut block = [vec![ROWS], int(id)].concat();
+    for chunk in chunks {
+        block.extend([int(chunk.len() as i32), chunk.to_vec()].concat());
+    }
+    [block, int(0)].concat()
+}
+
+fn large_objects(id: i32) -> Vec<u8> {
+    let object = |oid: i32| [int(oid), int(3), b"abc".to_vec(), int(0)].concat();
+    [vec![LARGE_OBJECTS], int(id), object(900), object(901), int(0)].concat()
+}
+
+fn without(dump: &[u8], ids: &[u32]) -> Vec<u8> {
+    let layout = layout(dump).unwrap();
+    let read = |step: usize| {
+        let dropped = ids.iter().copied().collect();
+        let mut reader = Without::new(Steps(dump, step), layout, dropped);
+        let mut out = Vec::new();
+        reader.read_to_end(&mut out).unwrap();
+        out
+    };
+    let whole = read(usize::MAX);
+    // Every field is cut somewhere.
+    (1..40).for_each(|step| assert_eq!(read(step), whole, "by {step}"));
+    whole
+}
+
+/// Gives so many bytes at once.
+struct Steps<'a>(&'a [u8], usize);
+
+impl Read for Steps<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let step = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..step])
+    }
+}
+
+#[test]
+fn the_blocks_of_other_entries_are_left_out_and_everything_else_is_as_it_was() {
+    for minor in VERSIONS {
+        let head = head(minor, 4);
+        let (one, two) = (rows(1, &[b"first", b"row"]), rows(2, &[&[7; 1000]]));
+        let (three, four) = (large_objects(3), rows(4, &[]));
+        let dump = [head.clone(), one.clone(), two, three.clone(), four.clone()].concat();
+        assert_eq!(layout(&dump[..]).unwrap(), Layout { head: head.len() as u64, ints: INTS });
+        assert_eq!(without(&dump, &[]), dump, "1.{minor}");
+        let kept = [head.clone(), one.clone(), three, four].concat();
+        assert_eq!(without(&dump, &[2]), kept, "1.{minor}");
+        assert_eq!(without(&dump, &[2, 3, 4]), [head.clone(), one].concat());
+        assert_eq!(without(&dump, &[1, 2, 3, 4]), head);
+    }
+}
+
+#[test]
+fn a_dump_of_another_kind_is_not_known() {
+    for dump in [&b""[..], b"PGDMP", b"-- a script", &head(13, 1), &head(17, 1), &[0; 100]] {
+        assert_eq!(layout(dump), None);
+    }
+    let whole = head(14, 2);
+    for length in 0..whole.len() {
+        assert_eq!(layout(&whole[..length]), None, "{length}");
+    }
+    // A string that is longer than anything.
+    let mut lying = head(14, 1);
+    let at = lying.windows(4).position(|bytes| bytes == b"boss").unwrap() - 4;
+    lying[at..at + 4].copy_from_slice(&[0xff; 4]);
+    assert_eq!(layout(&lying[..]), None);
+}
+
+#[test]
+fn what_is_not_understood_goes_through_as_it_is() {
+    let head = head(14, 2);
+    let (one, two) = (rows(1, &[b"dropped"]), rows(2, &[b"kept"]));
+    for strange in [&[9, 1, 2, 3][..], &[ROWS, 0, 2], &[LARGE_OBJECTS, 0, 2, 0, 0, 0, 7]] {
+        let dump = [&head, &one, strange, &two].concat();
+        assert_eq!(without(&dump, &[1]), [&head, strange, &two].concat(), "{strange:?}");
+    }
+    let negative = [&head[..], &[ROWS], &int(2), &int(-5), b"tail"].concat();
+    assert_eq!(without(&negative, &[1]), negative);
+    let negative = [&head[..], &[ROWS], &int(1), &int(-5), b"tail"].concat();
+    assert_eq!(without(&negative, &[1]), [&head[..], b"tail"].concat());
+    // Cut within what is left out: nothing of it is made up. Else all is there that was.
+    for length in head.len()..head.len() + one.len() {
+        let cut = &[&head[..], &one].concat()[..length];
+        let left = if length < head.len() + 6 { cut } else { &head };
+        assert_eq!(without(cut, &[1]), left, "{length}");
+        assert_eq!(without(cut, &[2]), cut, "{length}");
+    }
+}
