@@ -30,6 +30,7 @@ fn every_seed_of_the_fuzzer_is_survived() {
     feed("foreign", targets::foreign);
     feed("globals", targets::globals);
     feed("head", targets::head);
+    feed("custom", targets::custom);
     feed("upload", targets::upload);
     feed("keys", targets::keys);
 }

@@ -5,7 +5,7 @@
 //! at best.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use pg_backup_core::decide::copy_rows::{DataCounter, RowCounter};
 use pg_backup_core::decide::manifest::Manifest;
@@ -17,6 +17,7 @@ use pg_backup_core::decide::{attachments, import, naming, pieces, redact, toc};
 use pg_backup_core::host::archive::foreign::ForeignZip;
 use pg_backup_core::host::archive::gauge::Gauge;
 use pg_backup_core::host::archive::reader::Archive;
+use pg_backup_core::host::custom::{Without, layout};
 use pg_backup_core::host::signing::{KEY_MIN, Keys, Signature};
 use pg_backup_core::host::upload::Upload;
 
@@ -177,6 +178,24 @@ pub fn head(bytes: &[u8]) {
     assert!(kind.is_none() || !bytes.is_empty());
     let head = &bytes[..bytes.len().min(import::HEAD)];
     assert!(kind.is_none() || import::kind(head) == kind, "more bytes than the head matter");
+}
+
+/// The bytes as a dump of custom format, from which the rows of some tables are left out.
+pub fn custom(bytes: &[u8]) {
+    let Some(layout) = layout(bytes) else { return };
+    let head = layout.head as usize;
+    assert!(head <= bytes.len());
+    let without = |below: u32| {
+        let mut out = Vec::new();
+        let mut dump = Without::new(bytes, layout, |id| id < below);
+        dump.read_to_end(&mut out).expect("memory can be read");
+        out
+    };
+    assert!(without(0) == bytes, "nothing was to be left out");
+    let some = without(u32::from(u8::MAX));
+    assert!(some.starts_with(&bytes[..head]));
+    let mut all = bytes.iter();
+    assert!(some.iter().all(|byte| all.any(|other| other == byte)), "bytes were made up");
 }
 
 /// The bytes as the state of an upload, and as parts that arrive: against a map of the bytes.

@@ -9,7 +9,6 @@
 //! What must hold: what is not understood goes through as it is, and pg_restore judges it; nothing
 //! is kept in memory but a buffer.
 
-use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 /// Read from the dump at once.
@@ -128,20 +127,20 @@ fn number(bytes: &[u8]) -> i64 {
 }
 
 /// A dump without the blocks of some entries.
-pub struct Without<R> {
+pub struct Without<R, F> {
     inner: BufReader<R>,
-    blocks: Blocks,
+    blocks: Blocks<F>,
     /// What is kept of the bytes that were read last, and how much of it was given on.
     out: Vec<u8>,
     given: usize,
 }
 
-impl<R: Read> Without<R> {
-    /// Leaves out the blocks of the entries with these numbers.
-    pub fn new(dump: R, layout: Layout, dropped: HashSet<u32>) -> Self {
+impl<R: Read, F: Fn(u32) -> bool> Without<R, F> {
+    /// Leaves out the blocks of the entries whose numbers are `foreign`.
+    pub fn new(dump: R, layout: Layout, foreign: F) -> Self {
         let blocks = Blocks {
             ints: layout.ints,
-            dropped,
+            foreign,
             state: State::Through(layout.head),
             keep: true,
             field: Vec::with_capacity(1 + 1 + INT_MAX),
@@ -151,7 +150,7 @@ impl<R: Read> Without<R> {
     }
 }
 
-impl<R: Read> Read for Without<R> {
+impl<R: Read, F: Fn(u32) -> bool> Read for Without<R, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.given == self.out.len() {
             self.out.clear();
@@ -187,9 +186,9 @@ enum State {
 }
 
 /// Goes over the blocks.
-struct Blocks {
+struct Blocks<F> {
     ints: usize,
-    dropped: HashSet<u32>,
+    foreign: F,
     state: State,
     /// Whether the block is kept.
     keep: bool,
@@ -197,7 +196,7 @@ struct Blocks {
     field: Vec<u8>,
 }
 
-impl Blocks {
+impl<F: Fn(u32) -> bool> Blocks<F> {
     /// Writes what is kept of `input` to `out`.
     fn sift(&mut self, input: &[u8], out: &mut Vec<u8>) {
         // Where that begins which is kept and not written yet.
@@ -258,7 +257,7 @@ impl Blocks {
         self.state = match self.state {
             State::Block => {
                 let id = u32::try_from(number(&field[1..]));
-                self.keep = id.map_or(true, |id| !self.dropped.contains(&id));
+                self.keep = !id.is_ok_and(&self.foreign);
                 match field[0] {
                     ROWS => State::Length(false),
                     LARGE_OBJECTS => State::Oid,

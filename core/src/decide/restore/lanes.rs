@@ -8,7 +8,8 @@
 //! look at rows of other tables.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::part::{self, Entry, Printed, printed};
 use super::timescale;
@@ -33,8 +34,6 @@ pub fn is_shared_out(manifest: &Manifest, restore: &Restore) -> bool {
 pub struct Lane {
     /// List for the section data.
     pub rows: String,
-    /// Numbers of the entries whose rows it has.
-    data: BTreeSet<u32>,
     /// Numbers of indexes that can be built when its rows are there.
     built: BTreeSet<u32>,
 }
@@ -43,6 +42,8 @@ pub struct Lane {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lanes {
     pub lanes: Vec<Lane>,
+    /// The lane of each entry with rows of a table.
+    pub of: Arc<HashMap<u32, usize>>,
     /// Every entry, in the order of the dump.
     ids: Vec<u32>,
 }
@@ -72,15 +73,12 @@ pub fn lanes(contents: &str, manifest: &Manifest, jobs: u16) -> Result<Lanes> {
     let list = |lane: usize| list(ids.iter().filter(|id| *rows.get(id).unwrap_or(&0) == lane));
     let mut lanes: Vec<Lane> =
         (0..count).map(|lane| Lane { rows: list(lane), ..Lane::default() }).collect();
-    for (id, lane) in &rows {
-        lanes[*lane].data.insert(*id);
-    }
     for entry in &entries {
         if let Some(lane) = lane_of(entry, &kinds, &tables) {
             lanes[lane].built.insert(entry.toc.dump_id);
         }
     }
-    Ok(Lanes { lanes, ids })
+    Ok(Lanes { lanes, of: Arc::new(rows), ids })
 }
 
 /// What has rows of a table, the largest first.
@@ -142,12 +140,6 @@ impl Lane {
 }
 
 impl Lanes {
-    /// Numbers of the entries whose rows other lanes have.
-    pub fn of_others(&self, lane: usize) -> HashSet<u32> {
-        let others = self.lanes.iter().enumerate().filter(|(number, _)| *number != lane);
-        others.flat_map(|(_, other)| other.data.iter().copied()).collect()
-    }
-
     /// List for the section post-data: what those of `early`, one for each lane, have not built.
     pub fn rest(&self, early: &[bool]) -> String {
         let lanes = self.lanes.iter().zip(early).filter(|(_, early)| **early);
@@ -222,8 +214,7 @@ mod tests {
         let mut all: Vec<u32> = lanes.lanes.iter().flat_map(|lane| ids(&lane.rows)).collect();
         all.sort_unstable();
         assert_eq!(all, lanes.ids);
-        assert_eq!(lanes.of_others(0), HashSet::from([21, 22]));
-        assert_eq!(lanes.of_others(1), HashSet::from([20]));
+        assert_eq!(*lanes.of, HashMap::from([(20, 0), (21, 1), (22, 1)]));
     }
 
     #[test]

@@ -100,7 +100,11 @@ impl Plan {
         let inner = extract::reader(&self.archive, &self.member)?;
         let counted = Counted { inner, read: read.clone() };
         Ok(match self.layout {
-            Some(layout) => Box::new(Without::new(counted, layout, self.lanes.of_others(lane))),
+            Some(layout) => {
+                let of = self.lanes.of.clone();
+                let foreign = move |id| of.get(&id).is_some_and(|other| *other != lane);
+                Box::new(Without::new(counted, layout, foreign))
+            }
             None => Box::new(counted),
         })
     }
