@@ -94,15 +94,23 @@ impl Cluster {
             .collect()
     }
 
-    /// Waits until the history of `home` has the ends of at least `count` runs of the schedule,
-    /// and gives all of them.
+    /// Waits until the history of `home` has the ends of at least `count` runs of the schedule, and
+    /// no job is at work on one; gives all of them.
     pub fn wait_for_runs(&self, home: &str, schedule: &str, count: usize) -> Vec<ScheduleRun> {
         let alive = ["queued", "running", "verifying"];
         wait_for(&format!("{count} runs of {schedule}"), LIMIT, || {
             let runs = self.runs_of(home, schedule);
             let ended = runs.iter().filter(|run| !alive.contains(&run.status.as_str())).count();
-            (ended >= count && ended == runs.len()).then_some(runs)
+            let is_over = ended >= count && ended == runs.len() && !self.is_at_work(home, &runs);
+            is_over.then_some(runs)
         })
+    }
+
+    /// Whether a job still works on what its row says has ended: the next run is in its way then.
+    fn is_at_work(&self, home: &str, runs: &[ScheduleRun]) -> bool {
+        let jobs = self.sql(home, "SELECT id::text, database FROM backup_progress");
+        let is = |run: &ScheduleRun| [Some(run.id.to_string()), Some(run.database.clone())];
+        runs.iter().any(|run| jobs.iter().any(|job| job[..] == is(run)))
     }
 
     /// Waits until the launcher has looked at every schedule that is due by now, and what came of

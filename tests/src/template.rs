@@ -161,8 +161,7 @@ fn create_extension(scratch: &Path, data: &Path, socket_dir: &Path) {
 /// Removes templates of earlier builds with their pools, and one that was interrupted. We hold the
 /// lock, so nobody is copying.
 fn remove_old() {
-    let places = [base(), passing()].into_iter().flat_map(fs::read_dir);
-    for entry in places.flatten().flatten() {
+    for entry in fs::read_dir(base()).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("template-") {
             let _ = fs::remove_dir_all(entry.path());
         }

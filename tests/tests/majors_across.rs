@@ -38,6 +38,7 @@ fn archives_of(other: u32) -> Option<tempfile::TempDir> {
     let output = Command::new(std::env::current_exe().expect("it has a path"))
         .args(["--exact", &name, "--ignored", "--nocapture"])
         .env("PG_BACKUP_TEST_DIR", place)
+        .env_remove("PG_BACKUP_TEST_RUN")
         .env(TO, made.path())
         .output()
         .expect("this program runs");

@@ -147,6 +147,8 @@ fn a_history_that_somebody_has_locked_delays_the_run_and_loses_nothing() {
 fn a_standby_rests_and_after_promotion_makes_up_once_and_starts_nothing() {
     let faults = Faults::default();
     let cluster = early(&faults, &[]);
+    // What is there when the launcher looks for the first time is there at the start.
+    cluster.settle_schedules();
     cluster.schedule("postgres", "'s', '0 * * * *', 'UTC'");
     cluster.schedule("postgres", "'t', '0 5 * * *', 'UTC', at_start => true");
     let standby = cluster.standby(&[]);
