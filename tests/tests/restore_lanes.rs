@@ -107,6 +107,42 @@ fn indexes_are_built_while_others_still_load_but_not_those_that_call_a_function(
 }
 
 #[test]
+fn statistics_are_gathered_of_every_table_and_of_each_once() {
+    let cluster = Cluster::with(&["autovacuum = off"]);
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE TABLE split (id int) PARTITION BY RANGE (id);
+        CREATE TABLE split_low PARTITION OF split FOR VALUES FROM (0) TO (50);
+        CREATE TABLE split_high PARTITION OF split FOR VALUES FROM (50) TO (100)
+            PARTITION BY RANGE (id);
+        CREATE TABLE split_highest PARTITION OF split_high FOR VALUES FROM (90) TO (100);
+        CREATE TABLE parent (id int);
+        CREATE TABLE child () INHERITS (parent);
+        CREATE TABLE lone AS SELECT generate_series(1, 10) AS id;
+        INSERT INTO split SELECT n FROM generate_series(1, 40) n UNION ALL SELECT 95;
+        INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2);
+        CREATE MATERIALIZED VIEW seen AS SELECT * FROM lone";
+    cluster.psql("app", tables);
+    let id = cluster.back_up_app("");
+    cluster.sql("postgres", &restore(&id, ""));
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'serial')"));
+    let counts = "SELECT string_agg(concat_ws(' ', relname, analyze_count), ', ' ORDER BY relname) \
+                  FROM pg_stat_user_tables";
+    let once = "child 1, lone 1, parent 1, seen 1, split 1, split_high 1, split_highest 1, \
+                split_low 1";
+    let kinds = "SELECT string_agg(concat_ws(' ', tablename, inherited), ', ' \
+                                   ORDER BY tablename, inherited) \
+                 FROM pg_stats WHERE schemaname = 'public'";
+    for database in ["copy", "serial"] {
+        wait_until(&format!("the counters of {database}"), LIMIT, || {
+            cluster.value(database, counts) == once
+        });
+    }
+    assert_eq!(cluster.value("copy", kinds), cluster.value("serial", kinds));
+    cluster.assert_clean();
+}
+
+#[test]
 fn a_lane_that_fails_ends_the_others_and_leaves_nothing() {
     let cluster = Cluster::start();
     let id = filled(&cluster);

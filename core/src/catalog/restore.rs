@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::events::{Event, announce};
 use super::history::{History, history_failure};
 use super::qualified;
+use crate::decide::major::analyze_only;
 use crate::decide::progress::Phase;
 use crate::error::Result;
 
@@ -108,16 +109,20 @@ SELECT n.nspname::text, c.relname::text, x.condition
 /// Gathers the statistics of all tables, each with the rights of its owner.
 pub const ANALYZE: &str = "ANALYZE";
 
-/// Schema and name of what that takes, the largest first.
+/// Schema and name of what that takes, and whether it is partitioned; the largest first. Partitions
+/// go with their table: ANALYZE of that takes them along.
 pub const ANALYZED: &str = "\
-SELECT n.nspname::text, c.relname::text
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
- ORDER BY pg_catalog.pg_relation_size(c.oid) DESC, c.oid";
+SELECT n.nspname::text, c.relname::text, c.relkind = 'p'
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+       LATERAL (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid)) AS bytes
+                  FROM pg_catalog.pg_partition_tree(c.oid) t) tree
+ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+ ORDER BY coalesce(tree.bytes, pg_catalog.pg_relation_size(c.oid)) DESC, c.oid";
 
-/// Gathers the statistics of one.
-pub fn analyze(schema: &str, table: &str) -> String {
-    format!("ANALYZE {}", qualified(schema, table))
+/// Gathers the statistics of one, and of its partitions.
+pub fn analyze(schema: &str, table: &str, is_partitioned: bool, major: u32) -> String {
+    let only = if is_partitioned { "" } else { analyze_only(major) };
+    format!("ANALYZE {only}{}", qualified(schema, table))
 }
 
 /// Rows of a table.

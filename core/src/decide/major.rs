@@ -7,6 +7,10 @@
 /// The first with event triggers on login, `event_triggers`, and `transaction_timeout`.
 const LOGIN_TRIGGERS: u32 = 17;
 
+/// The first whose ANALYZE of a table takes the tables along that inherit from it, unless told not
+/// to.
+const ANALYZE_ONLY: u32 = 18;
+
 /// Settings that a role or a database may have set against a dump, put back (facts measured with
 /// `ALTER ROLE … SET`). pg_dump writes strings as its session reads them. A client that dies is
 /// noticed within a second.
@@ -27,6 +31,11 @@ pub fn session_options(major: u32) -> String {
 /// For a session that is in: its own statements fire event triggers as everybody's do.
 pub fn fire_event_triggers(major: u32) -> &'static str {
     if major >= LOGIN_TRIGGERS { "SET event_triggers = on;\n" } else { "" }
+}
+
+/// What stands before the name of a table in ANALYZE, so that it takes no other along.
+pub fn analyze_only(major: u32) -> &'static str {
+    if major >= ANALYZE_ONLY { "ONLY " } else { "" }
 }
 
 #[cfg(test)]

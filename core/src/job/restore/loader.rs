@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::session::session_name;
 use super::{Work, extract};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::progress::{Phase, Progress};
@@ -73,8 +74,7 @@ pub(super) fn guarded(
 type Envs = Vec<(OsString, OsString)>;
 
 fn envs(work: &Work<'_>, make: impl Fn(&Access, &str, &str) -> Envs) -> Envs {
-    let application = format!("pg_backup restore {}", work.id);
-    make(&work.context.settings.access, &work.restore.target, &application)
+    make(&work.context.settings.access, &work.restore.target, &session_name(work.id))
 }
 
 /// Runs a tool that reads the dump by itself.
