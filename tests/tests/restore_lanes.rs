@@ -1,5 +1,5 @@
-//! Restores of one stream by several connections: what each does, and what becomes of all of them
-//! when one fails, hangs or dies.
+//! Restores by several connections, most of them of one stream: what each connection does, and
+//! what becomes of all when one fails, hangs or dies.
 
 use pg_backup_tests::{
     Cluster, Faults, LIMIT, assert_same_text, crash_at, names_below, wait_for, wait_until,
@@ -15,6 +15,9 @@ const TABLES: &str = "
         AS 'SELECT count(*) + i FROM public.large';
     ALTER TABLE large ADD PRIMARY KEY (id);
     CREATE UNIQUE INDEX small_id ON small (id);
+    ALTER TABLE small ADD CONSTRAINT a_first UNIQUE (m);
+    COMMENT ON CONSTRAINT a_first ON small IS 'the first of its section';
+    COMMENT ON INDEX small_id IS 'built early, and described';
     CREATE INDEX other_m ON other (m);
     CREATE INDEX other_large ON other (of_large(id));
     ALTER TABLE small ADD FOREIGN KEY (id) REFERENCES large";
@@ -92,10 +95,10 @@ fn indexes_are_built_while_others_still_load_but_not_those_that_call_a_function(
             relname) FROM pg_class WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace\"; }\n\
         if [[ \"$*\" == *rows_0* ]]; then\n\
           for ((i = 0; i < 600; i++)); do\n\
-            [ \"$(indexes)\" = 'other_m small_id' ] && break\n\
+            [ \"$(indexes)\" = 'a_first other_m small_id' ] && break\n\
             sleep 0.05\n\
           done\n\
-          [ \"$(indexes)\" = 'other_m small_id' ] || { echo \"there are: $(indexes)\" >&2; exit 1; }\n\
+          [ \"$(indexes)\" = 'a_first other_m small_id' ] || { echo \"there are: $(indexes)\" >&2; exit 1; }\n\
         fi\n\
         exec \"$REAL\" \"$@\"";
     cluster.use_tool("pg_restore", wait);
@@ -103,6 +106,41 @@ fn indexes_are_built_while_others_still_load_but_not_those_that_call_a_function(
     assert_same_text(&cluster.schema_of("copy"), &cluster.schema_of("app"), "the schema");
     let by_index = "SET enable_seqscan = off; SELECT count(*) FROM other WHERE of_large(id) > 4000";
     assert_eq!(cluster.value("copy", by_index), "40");
+    cluster.assert_clean();
+}
+
+#[test]
+fn nothing_else_runs_while_indexes_are_attached() {
+    let cluster = Cluster::with(&["log_statement = ddl"]);
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE TABLE split (id int PRIMARY KEY, m text) PARTITION BY RANGE (id);
+        CREATE TABLE split_1 PARTITION OF split FOR VALUES FROM (0) TO (50) PARTITION BY HASH (id);
+        CREATE TABLE split_1a PARTITION OF split_1 FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        CREATE TABLE split_2 PARTITION OF split DEFAULT;
+        CREATE INDEX ON split (m);
+        COMMENT ON CONSTRAINT split_2_pkey ON split_2 IS 'of the part';
+        INSERT INTO split SELECT n FROM generate_series(1, 99) n;
+        CREATE TABLE refers (id int REFERENCES split);
+        CREATE MATERIALIZED VIEW seen AS SELECT id, m FROM split GROUP BY id";
+    cluster.psql("app", tables);
+    for options in ["", ", jobs => 2"] {
+        let id =
+            cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"));
+        let before = cluster.log().len();
+        cluster.sql("postgres", &restore(&id, ""));
+        let log = cluster.log().split_off(before);
+        let mine = log.lines().filter(|line| line.contains(": LOG:  statement: "));
+        let is_attach = |line: &&str| line.contains("ALTER INDEX") && line.contains(" ATTACH ");
+        let rest = mine.skip_while(|line| !is_attach(line));
+        let attached: Vec<&str> = rest.take_while(is_attach).collect();
+        assert_eq!(attached.len(), 6, "{options}: {log}");
+        let of = |line: &str| line.split(['[', ']']).nth(1).map(str::to_owned);
+        assert!(attached.iter().all(|line| of(line) == of(attached[0])), "{attached:?}");
+        assert_same_text(&cluster.schema_of("copy"), &cluster.schema_of("app"), options);
+        assert_eq!(cluster.value("copy", "SELECT count(*) FROM seen"), "99");
+        cluster.sql("postgres", "DROP DATABASE copy");
+    }
     cluster.assert_clean();
 }
 
@@ -222,7 +260,7 @@ fn the_plan_shows_what_each_connection_does() {
     for part in [
         "zstd -d | head --bytes=… > …/head.dump",
         "--section=data --dbname=dbname='copy' --use-set-session-authorization --use-list=…/rows",
-        "--section=post-data --dbname=dbname='copy' --use-list=…/rest --jobs=3 -- …/head.dump",
+        "--section=post-data --dbname=dbname='copy' --use-list=…/post_data_rest --jobs=3 -- …/head.dump",
     ] {
         assert!(plan.contains(part), "{part}\n{plan}");
     }

@@ -13,11 +13,13 @@ fn sink() -> (Cluster, String) {
 #[test]
 fn a_new_database_has_everything_of_the_old_one() {
     let (cluster, wanted) = sink();
-    for (options, how) in [("", ""), (", jobs => 2", ", jobs => 2"), (", format => 'plain'", "")] {
+    let [alone, several] = ["", ", jobs => 2"];
+    let plain = ", format => 'plain'";
+    for (options, how) in [(alone, alone), (alone, several), (several, several), (plain, alone)] {
         let id =
             cluster.value("postgres", &format!("SELECT backup_create(database => 'app'{options})"));
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{how})"));
-        assert_same_text(&cluster.everything_of("copy"), &wanted, options);
+        assert_same_text(&cluster.everything_of("copy"), &wanted, &format!("{options}; {how}"));
         assert_same_text(&cluster.everything_of("app"), &wanted, "the live one");
         // The server drops no database with a subscription in it.
         cluster.sql("copy", "DROP SUBSCRIPTION abo");

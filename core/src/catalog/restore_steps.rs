@@ -206,39 +206,50 @@ fn load(manifest: &Manifest, restore: &Restore, archive: &str) -> Vec<Step> {
         None => Section::ALL.map(load).to_vec(),
     };
     for load in parts {
-        let list = part_steps::list(restore, load.section).into_iter();
+        let several = unpacked.is_some() && restore.jobs > 1;
+        let (action, listed) = action(load.section, several);
+        let load = Load { list: listed.or(load.list), ..load };
+        let part = part_steps::list(restore, load.section).filter(|_| listed.is_none());
+        let list = part.into_iter();
         let restore = line("pg_restore", list.chain(pg_restore(&restore.target, &load)).collect());
         let command = if unpacked.is_some() { restore } else { format!("{source} | {restore}") };
-        steps.push(step(&format!("load the section {}", load.section.as_str()), command));
+        steps.push(step(&action, command));
     }
     steps
+}
+
+/// What loads a section, and from which list where there are `several` connections.
+fn action(section: Section, several: bool) -> (String, Option<&'static Path>) {
+    let action = format!("load the section {}", section.as_str());
+    if section != Section::PostData || !several {
+        return (action, None);
+    }
+    let order = "indexes, then what attaches them (by one connection), then the rest";
+    (format!("{action}: {order}"), Some(Path::new("…/post_data_rest")))
 }
 
 /// Several connections, each with tables of its own; only the head of the dump is unpacked.
 fn shared_out(restore: &Restore, source: &str) -> Vec<Step> {
     let head = "…/head.dump";
-    type Run = (&'static str, Section, u16, bool, Option<&'static str>);
-    let sections: [Run; 3] = [
-        ("load the section pre-data", Section::PreData, 1, true, None),
-        (
-            "load the section data, each connection its tables",
-            Section::Data,
-            1,
-            false,
-            Some("…/rows"),
-        ),
-        ("load the section post-data", Section::PostData, restore.jobs, true, Some("…/rest")),
-    ];
-    let section = |(action, section, jobs, from_head, list): Run| {
-        let (file, list) = (from_head.then_some(Path::new(head)), list.map(Path::new));
+    let section = |section| {
+        let (action, list) = action(section, true);
+        let (from_head, jobs) = (section != Section::Data, restore.jobs);
+        let (action, jobs, list) = match section {
+            Section::PreData => (action, 1, None),
+            Section::Data => {
+                (format!("{action}, each connection its tables"), 1, Some(Path::new("…/rows")))
+            }
+            Section::PostData => (action, jobs, list),
+        };
+        let file = from_head.then_some(Path::new(head));
         let load = Load { section, jobs, trusted: restore.trusted, source: file, list };
         let restore = line("pg_restore", pg_restore(&restore.target, &load));
         let command = if from_head { restore } else { format!("{source} | {restore}") };
-        step(action, command)
+        step(&action, command)
     };
     let unpack =
         step("unpack the table of contents", format!("{source} | head --bytes=… > {head}"));
-    std::iter::once(unpack).chain(sections.map(section)).collect()
+    std::iter::once(unpack).chain(Section::ALL.map(section)).collect()
 }
 
 fn before_load(extension: &Extension) -> [Step; 2] {

@@ -34,7 +34,7 @@ pub fn is_shared_out(manifest: &Manifest, restore: &Restore) -> bool {
 pub struct Lane {
     /// List for the section data.
     pub rows: String,
-    /// Numbers of indexes that can be built when its rows are there.
+    /// Numbers of indexes that can be built when its rows are there, and what is said about them.
     built: BTreeSet<u32>,
 }
 
@@ -44,6 +44,8 @@ pub struct Lanes {
     pub lanes: Vec<Lane>,
     /// The lane of each entry with rows of a table.
     pub of: Arc<HashMap<u32, usize>>,
+    /// What is understood.
+    pub entries: Vec<Entry>,
     /// Every entry, in the order of the dump.
     ids: Vec<u32>,
 }
@@ -68,7 +70,7 @@ pub fn lanes(contents: &str, manifest: &Manifest, jobs: u16) -> Result<Lanes> {
         let of = entry.needs.iter().filter(|id| kinds.get(id) == Some(&"TABLE"));
         tables.extend(of.map(|id| (*id, lane)));
     }
-    let ids: Vec<u32> = contents.lines().filter_map(number).collect();
+    let ids: Vec<u32> = contents.lines().filter_map(part::dump_id).collect();
     // The first one has also what is not understood, large objects, and values of sequences.
     let list = |lane: usize| list(ids.iter().filter(|id| *rows.get(id).unwrap_or(&0) == lane));
     let mut lanes: Vec<Lane> =
@@ -78,7 +80,10 @@ pub fn lanes(contents: &str, manifest: &Manifest, jobs: u16) -> Result<Lanes> {
             lanes[lane].built.insert(entry.toc.dump_id);
         }
     }
-    Ok(Lanes { lanes, of: Arc::new(rows), ids })
+    for lane in &mut lanes {
+        part::with_what_is_said(&entries, &mut lane.built);
+    }
+    Ok(Lanes { lanes, of: Arc::new(rows), entries, ids })
 }
 
 /// What has rows of a table, the largest first.
@@ -122,10 +127,6 @@ fn lane_of(
         }
     }
     found
-}
-
-fn number(line: &str) -> Option<u32> {
-    line.split_once("; ")?.0.parse().ok()
 }
 
 fn list<'i>(ids: impl Iterator<Item = &'i u32>) -> String {
@@ -174,6 +175,10 @@ mod tests {
 ;\tdepends on: 10
 31; 1259 2 INDEX public small_idx boss
 ;\tdepends on: 11
+40; 0 0 COMMENT public INDEX small_idx boss
+;\tdepends on: 31
+41; 0 0 COMMENT public TABLE small boss
+;\tdepends on: 11
 32; 1259 3 INDEX public other_f boss
 ;\tdepends on: 9 12
 33; 2606 4 FK CONSTRAINT public small fk boss
@@ -213,7 +218,9 @@ mod tests {
         assert!(first.contains(&20) && first.contains(&23) && first.contains(&13), "{first:?}");
         let mut all: Vec<u32> = lanes.lanes.iter().flat_map(|lane| ids(&lane.rows)).collect();
         all.sort_unstable();
-        assert_eq!(all, lanes.ids);
+        let mut wanted = lanes.ids.clone();
+        wanted.sort_unstable();
+        assert_eq!(all, wanted);
         assert_eq!(*lanes.of, HashMap::from([(20, 0), (21, 1), (22, 1)]));
     }
 
@@ -221,10 +228,10 @@ mod tests {
     fn only_what_needs_nothing_but_tables_of_the_lane_is_built_early() {
         let lanes = lanes(CONTENTS, &manifest(), 2).unwrap();
         assert_eq!(lanes.lanes[0].early().as_deref(), Some("30;\n"));
-        assert_eq!(lanes.lanes[1].early().as_deref(), Some("31;\n"));
+        assert_eq!(lanes.lanes[1].early().as_deref(), Some("31;\n40;\n"));
         let rest = ids(&lanes.rest(&[false, true]));
-        assert!(!rest.contains(&31), "{rest:?}");
-        assert!([30, 32, 33, 34, 35].iter().all(|id| rest.contains(id)), "{rest:?}");
+        assert!(!rest.contains(&31) && !rest.contains(&40), "{rest:?}");
+        assert!([30, 41, 32, 33, 34, 35].iter().all(|id| rest.contains(id)), "{rest:?}");
         assert_eq!(ids(&lanes.rest(&[false, false])), lanes.ids);
     }
 

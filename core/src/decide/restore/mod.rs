@@ -5,5 +5,6 @@ pub mod globals;
 pub mod lanes;
 pub mod part;
 pub mod plan;
+pub mod post_data;
 pub mod standing;
 pub mod timescale;

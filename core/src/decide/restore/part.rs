@@ -5,7 +5,7 @@
 //! because functions use what no catalog knows of; rows and what is built on them only for what is
 //! chosen; large objects belong to no table and stay out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::decide::request::Restore;
 use crate::decide::toc::{self, TocEntry};
@@ -14,7 +14,7 @@ use crate::error::Result;
 /// What stands before the numbers of entries that the one above depends on.
 const NEEDS: &str = ";\tdepends on:";
 /// Kinds of the section post-data that belong to a relation.
-const BUILT_ON_ROWS: [&str; 11] = [
+pub const BUILT_ON_ROWS: [&str; 11] = [
     "CHECK CONSTRAINT",
     "CONSTRAINT",
     "FK CONSTRAINT",
@@ -62,11 +62,7 @@ pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Result<Vec<E
                     numbers.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
                 needs.entry(last).or_default().extend(numbers);
             }
-            None => {
-                let number =
-                    line.split_once("; ").and_then(|(number, _)| number.parse::<u32>().ok());
-                last = number.unwrap_or(last);
-            }
+            None => last = dump_id(line).unwrap_or(last),
         }
     }
     let entry = |toc: TocEntry| {
@@ -74,6 +70,26 @@ pub fn entries(text: &str, schemas: &[String], roles: &[String]) -> Result<Vec<E
         Entry { toc, needs }
     };
     Ok(toc::parse(text, schemas, roles)?.into_iter().map(entry).collect())
+}
+
+/// Adds to some entries what is said about them. It has to go where they go: pg_restore counts it
+/// to the section of what stands before it in a list.
+pub fn with_what_is_said(entries: &[Entry], ids: &mut BTreeSet<u32>) {
+    for entry in entries.iter().filter(|entry| ABOUT_OTHERS.contains(&entry.toc.kind.as_str())) {
+        if entry.needs.iter().any(|id| ids.contains(id)) {
+            ids.insert(entry.toc.dump_id);
+        }
+    }
+}
+
+/// The number of an entry, understood or not, from its line.
+pub fn dump_id(line: &str) -> Option<u32> {
+    line.split_once("; ")?.0.parse().ok()
+}
+
+/// The list of all entries, understood or not.
+pub fn everything(text: &str) -> String {
+    text.lines().filter_map(dump_id).map(|id| format!("{id};\n")).collect()
 }
 
 /// A relation as a table of contents names it: what breaks a line is a space there.
@@ -102,8 +118,7 @@ const LARGE_OBJECTS: [&str; 5] = [
 /// The list for the section pre-data: every line, understood or not, but large objects.
 pub fn definitions(text: &str) -> String {
     let number = |line: &str| {
-        let (number, rest) = line.split_once("; ")?;
-        let number: u32 = number.parse().ok()?;
+        let (number, (_, rest)) = (dump_id(line)?, line.split_once("; ")?);
         let kind = rest.splitn(3, ' ').nth(2)?;
         let large = LARGE_OBJECTS.iter().any(|start| kind.starts_with(start));
         (!large).then(|| format!("{number};\n"))

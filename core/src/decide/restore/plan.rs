@@ -75,9 +75,9 @@ pub fn pg_restore_contents(source: Option<&Path>) -> Vec<OsString> {
     from(source, vec!["--list".into()])
 }
 
-/// The same from standard input, with what each entry depends on.
-pub fn pg_restore_verbose_contents() -> Vec<OsString> {
-    vec!["--list".into(), "--verbose".into()]
+/// The same, with what each entry depends on.
+pub fn pg_restore_verbose_contents(source: Option<&Path>) -> Vec<OsString> {
+    from(source, vec!["--list".into(), "--verbose".into()])
 }
 
 /// Arguments of pg_restore for the rows of a table of TimescaleDB's catalog, as a script.

@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::lists::Lists;
+use super::lists::{Lists, is_unreadable};
 use super::loader::{alone, ended, judged, loader, piped, point};
-use super::{Work, extract};
+use super::{Work, extract, post_data};
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::restore::lanes::{Lanes, lanes};
 use crate::decide::restore::plan::{Load, Section, pg_restore, pg_restore_verbose_contents};
-use crate::error::{Class, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::host::archive::reader::Payload;
 use crate::host::custom::{Layout, Without, layout};
 use crate::job::tools::{output, tool};
@@ -53,18 +53,17 @@ pub async fn plan(work: &mut Work<'_>) -> Result<Option<Plan>> {
     let (archive, member) = extract::stream(work)?;
     let read = Arc::<AtomicU64>::default();
     let feed = Counted { inner: extract::reader(&archive, &member)?, read: read.clone() };
-    let list = tool(work.context, "pg_restore", pg_restore_verbose_contents(), Vec::new());
+    let list = tool(work.context, "pg_restore", pg_restore_verbose_contents(None), Vec::new());
     let feed: Box<dyn Read + Send> = Box::new(feed);
     let listed = output(work.context, &list, Some(feed), CONTENTS_MAX, "list the dump").await;
-    let unreadable = |class| matches!(class, Class::ToolFailed | Class::LimitExceeded);
     let bytes = match listed {
         Ok(bytes) => bytes,
-        Err(failure) if unreadable(failure.class) => return Ok(None),
+        Err(failure) if is_unreadable(&failure) => return Ok(None),
         Err(failure) => return Err(failure),
     };
     let contents = decode(&bytes, &work.manifest.facts.database.encoding);
     let lanes = match lanes(&contents, &work.manifest, work.restore.jobs) {
-        Err(failure) if unreadable(failure.class) => return Ok(None),
+        Err(failure) if is_unreadable(&failure) => return Ok(None),
         lanes => lanes?,
     };
     let lists = Lists::new(work)?;
@@ -112,7 +111,7 @@ impl Plan {
 
 /// Loads everything.
 pub async fn load(work: &Work<'_>, plan: &Plan) -> Result<()> {
-    let (jobs, trusted) = (work.restore.jobs, work.restore.trusted);
+    let trusted = work.restore.trusted;
     let source = Some(plan.head.as_path());
     let definitions = Load { section: Section::PreData, jobs: 1, trusted, source, list: None };
     let args = pg_restore(&work.restore.target, &definitions);
@@ -123,13 +122,8 @@ pub async fn load(work: &Work<'_>, plan: &Plan) -> Result<()> {
     let early = try_join_all((0..plan.rows.len()).map(|lane| one(work, plan, lane, &moved)));
     let early = early.await?;
     crate::fault::point(point(Section::Data));
-    let rest = plan.lists.write("rest", &plan.lanes.rest(&early))?;
-    let list = Some(rest.as_path());
-    let rest = Load { section: Section::PostData, jobs, trusted, source, list };
-    let args = pg_restore(&work.restore.target, &rest);
-    alone(work, &loader(work, args, trusted), Phase::PostData).await?;
-    crate::fault::point(point(Section::PostData));
-    Ok(())
+    let rest = plan.lanes.rest(&early);
+    post_data::load(work, &plan.head, &plan.lanes.entries, rest, &plan.lists).await
 }
 
 /// How far the lanes are.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::lists::{Lists, contents, is_unreadable};
 use super::loader::{alone, fed, loader, phase_of, point};
 use super::timescale::{self, Timescale};
-use super::{Work, analyze, extract, lanes, part};
+use super::{Work, analyze, extract, lanes, part, post_data};
 use crate::catalog::restore::{DUMP_CONDITIONS, count};
 use crate::decide::progress::Phase;
 use crate::decide::restore;
@@ -52,6 +53,11 @@ async fn sections(
     }
     for load in parts(work, unpacked, timescale) {
         let section = load.section;
+        if let (Section::PostData, Some(unpacked)) = (section, unpacked)
+            && post_data(work, unpacked, timescale).await?
+        {
+            continue;
+        }
         let restore = loader(work, pg_restore(&work.restore.target, &load), load.trusted);
         match unpacked {
             None => fed(work, restore, phase_of(section)).await?,
@@ -60,6 +66,39 @@ async fn sections(
         crate::fault::point(point(section));
     }
     Ok(())
+}
+
+/// The last section, by several connections. Whether it could be done so: where the table of
+/// contents cannot be read, pg_restore can do without a list, or says better what is wrong.
+async fn post_data(
+    work: &mut Work<'_>,
+    unpacked: &Path,
+    timescale: Option<&Timescale>,
+) -> Result<bool> {
+    if work.restore.jobs <= 1 {
+        return Ok(false);
+    }
+    let facts = &work.manifest.facts;
+    let (schemas, roles) = (facts.schemas.clone(), facts.roles.clone());
+    let text = contents(work, Some(unpacked)).await;
+    let entries = text.and_then(|text| {
+        let entries = restore::part::entries(&text, &schemas, &roles)?;
+        Ok((entries, restore::part::everything(&text)))
+    });
+    let (entries, list) = match entries {
+        Err(failure) if is_unreadable(&failure) => return Ok(false),
+        entries => entries?,
+    };
+    let made;
+    let lists = match timescale.and_then(Timescale::lists) {
+        Some(lists) => &lists.files,
+        None => {
+            made = Lists::new(work)?;
+            &made
+        }
+    };
+    post_data::load(work, unpacked, &entries, list, lists).await?;
+    Ok(true)
 }
 
 /// One run of pg_restore each.

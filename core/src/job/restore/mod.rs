@@ -20,6 +20,7 @@ mod loader;
 mod part;
 mod part_check;
 mod place;
+mod post_data;
 mod pour;
 mod properties;
 mod rehearse;

@@ -7,20 +7,16 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::extract::{reader, stream};
-use super::lists::Lists;
+use super::lists::{Lists, contents};
 use super::loader::{alone, fed, loader, phase_of, point};
 use super::relations::{Relation, chosen};
-use super::{Work, into_schema};
+use super::{Work, into_schema, post_data};
 use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, detach_partition, drop_relation};
 use crate::catalog::qualified;
-use crate::decide::archive_spec::CONTENTS_MAX;
-use crate::decide::encoding::decode;
 use crate::decide::restore::part::{self, Entry, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Result};
 use crate::host::server::Server;
-use crate::job::tools::{output, tool};
 
 /// How often what was not chosen is tried again: each time, what needed it may be gone. A chain of
 /// views is seldom longer.
@@ -51,28 +47,13 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
     let is_chosen = |schema: &str, name: &str| names.contains(&printed(schema, name));
     work.manifest.tables.retain(|table| is_chosen(&table.schema, &table.name));
     section(work, unpacked, Section::Data, &list).await?;
-    section(work, unpacked, Section::PostData, &list).await?;
+    match unpacked {
+        None => section(work, unpacked, Section::PostData, &list).await?,
+        Some(place) => post_data::load(work, place, &entries, rest.list, &lists).await?,
+    }
     let left = drop_rest(work, &session, relations).await?;
     let unread = unread.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
     warn(work, &rest.foreign_keys, &left, unread).await
-}
-
-/// The verbose table of contents.
-async fn contents(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<String> {
-    let mut args = vec!["--list".into(), "--verbose".into()];
-    let feed = match unpacked {
-        Some(unpacked) => {
-            args.extend(["--".into(), unpacked.as_os_str().to_owned()]);
-            None
-        }
-        None => {
-            let (path, member) = stream(work)?;
-            Some(reader(&path, &member)?)
-        }
-    };
-    let list = tool(work.context, "pg_restore", args, Vec::new());
-    let bytes = output(work.context, &list, feed, CONTENTS_MAX, "list the dump").await?;
-    Ok(decode(&bytes, &work.manifest.facts.database.encoding).into_owned())
 }
 
 async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {

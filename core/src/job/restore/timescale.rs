@@ -50,8 +50,8 @@ pub struct ListFiles {
     all: PathBuf,
     catalog: PathBuf,
     others: PathBuf,
-    /// Holds the files until it is dropped.
-    _files: super::lists::Lists,
+    /// Where they are, until it is dropped.
+    pub files: super::lists::Lists,
 }
 
 /// Where pg_restore reads the dump.
@@ -192,7 +192,7 @@ impl ListFiles {
             all: files.write("all", &lists.all)?,
             catalog: files.write("catalog", &lists.catalog)?,
             others: files.write("others", &lists.others)?,
-            _files: files,
+            files,
         })
     }
 
