@@ -185,17 +185,44 @@ pub fn custom(bytes: &[u8]) {
     let Some(layout) = layout(bytes) else { return };
     let head = layout.head as usize;
     assert!(head <= bytes.len());
-    let without = |below: u32| {
+    let without = |bytes: &[u8], below: u32| {
         let mut out = Vec::new();
         let mut dump = Without::new(bytes, layout, |id| id < below);
         dump.read_to_end(&mut out).expect("memory can be read");
         out
     };
-    assert!(without(0) == bytes, "nothing was to be left out");
-    let some = without(u32::from(u8::MAX));
-    assert!(some.starts_with(&bytes[..head]));
-    let mut all = bytes.iter();
-    assert!(some.iter().all(|byte| all.any(|other| other == byte)), "bytes were made up");
+    let all = without(bytes, 0);
+    assert!(rows(&all[head..], layout.ints) == rows(&bytes[head..], layout.ints), "other rows");
+    assert!(all.len() > 1 << 17 || without(&all, 0) == all, "there are pieces left");
+    let some = without(bytes, u32::from(u8::MAX));
+    assert!(some.starts_with(&bytes[..head]) && some.len() <= all.len());
+}
+
+/// The rows of each block, up to what is none; and how many bytes are left.
+fn rows(mut blocks: &[u8], ints: usize) -> (Vec<(&[u8], Vec<u8>)>, usize) {
+    let mut found = Vec::new();
+    while blocks.first() == Some(&1) && blocks.len() >= 2 + ints {
+        let (begin, mut rest) = blocks.split_at(2 + ints);
+        let mut data = Vec::new();
+        let is_whole = loop {
+            let Some((length, behind)) = rest.split_at_checked(1 + ints) else { break false };
+            let bytes =
+                length[1..].iter().rev().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+            if bytes == 0 || length[0] != 0 {
+                rest = if bytes == 0 { behind } else { rest };
+                break bytes == 0;
+            }
+            let (piece, behind) = behind.split_at(behind.len().min(bytes as usize));
+            data.extend_from_slice(piece);
+            rest = behind;
+        };
+        found.push((begin, data));
+        blocks = rest;
+        if !is_whole {
+            break;
+        }
+    }
+    (found, blocks.len())
 }
 
 /// The bytes as the state of an upload, and as parts that arrive: against a map of the bytes.

@@ -1,8 +1,9 @@
 //! Dumps built byte by byte, in every version that is known, read by steps of every length.
 
+use super::blocks::{LARGE_OBJECTS, ROWS};
 use super::*;
 
-const INTS: usize = 4;
+const BYTES: usize = 4;
 
 fn int(value: i32) -> Vec<u8> {
     let mut bytes = vec![u8::from(value < 0)];
@@ -15,7 +16,7 @@ fn string(text: &str) -> Vec<u8> {
 }
 
 fn head(minor: u8, entries: i32) -> Vec<u8> {
-    let mut dump = [MAGIC, &[1, minor, 0, INTS as u8, 8, CUSTOM]].concat();
+    let mut dump = [MAGIC, &[1, minor, 0, BYTES as u8, 8, CUSTOM]].concat();
     dump.extend(if minor >= 15 { vec![0] } else { int(0) });
     dump.extend((0..7).flat_map(int));
     dump.extend(["app", "15.20", "15.20"].iter().flat_map(|text| string(text)));
@@ -49,6 +50,7 @@ fn large_objects(id: i32) -> Vec<u8> {
     [vec![LARGE_OBJECTS], int(id), object(900), object(901), int(0)].concat()
 }
 
+/// What is read of a dump without some entries, with the rows of each block in one piece.
 fn without(dump: &[u8], ids: &[u32]) -> Vec<u8> {
     let layout = layout(dump).unwrap();
     let read = |step: usize| {
@@ -57,10 +59,37 @@ fn without(dump: &[u8], ids: &[u32]) -> Vec<u8> {
         reader.read_to_end(&mut out).unwrap();
         out
     };
-    let whole = read(usize::MAX);
+    let whole = in_one_piece(&read(usize::MAX));
     // Every field is cut somewhere.
-    (1..40).for_each(|step| assert_eq!(read(step), whole, "by {step}"));
+    (1..40).for_each(|step| assert_eq!(in_one_piece(&read(step)), whole, "by {step}"));
     whole
+}
+
+/// The same dump, with the rows of each block in one piece; as it is from where it is not known.
+fn in_one_piece(dump: &[u8]) -> Vec<u8> {
+    let mut at = layout(dump).unwrap().head as usize;
+    let mut out = dump[..at].to_vec();
+    let field = |at: usize| dump.get(at..at + 1 + BYTES).map(number);
+    while dump.get(at) == Some(&ROWS) && dump.len() >= at + 2 + BYTES {
+        let (begin, mut data) = (at, Vec::new());
+        at += 2 + BYTES;
+        while let Some(length @ 1..) = field(at) {
+            let from = at + 1 + BYTES;
+            let end = dump.len().min(from + length as usize);
+            data.extend_from_slice(&dump[from..end]);
+            at = end;
+        }
+        out.extend_from_slice(&dump[begin..begin + 2 + BYTES]);
+        if !data.is_empty() {
+            out.extend([int(data.len() as i32), data].concat());
+        }
+        if field(at) != Some(0) {
+            break;
+        }
+        out.extend(int(0));
+        at += 1 + BYTES;
+    }
+    [out, dump[at..].to_vec()].concat()
 }
 
 /// Gives so many bytes at once.
@@ -80,8 +109,9 @@ fn the_blocks_of_other_entries_are_left_out_and_everything_else_is_as_it_was() {
         let (one, two) = (rows(1, &[b"first", b"row"]), rows(2, &[&[7; 1000]]));
         let (three, four) = (large_objects(3), rows(4, &[]));
         let dump = [head.clone(), one.clone(), two, three.clone(), four.clone()].concat();
-        assert_eq!(layout(&dump[..]).unwrap(), Layout { head: head.len() as u64, ints: INTS });
-        assert_eq!(without(&dump, &[]), dump, "1.{minor}");
+        assert_eq!(layout(&dump[..]).unwrap(), Layout { head: head.len() as u64, ints: BYTES });
+        assert_eq!(without(&dump, &[]), in_one_piece(&dump), "1.{minor}");
+        let one = in_one_piece(&[head.clone(), one].concat()).split_off(head.len());
         let kept = [head.clone(), one.clone(), three, four].concat();
         assert_eq!(without(&dump, &[2]), kept, "1.{minor}");
         assert_eq!(without(&dump, &[2, 3, 4]), [head.clone(), one].concat());
@@ -111,7 +141,7 @@ fn what_is_not_understood_goes_through_as_it_is() {
     let (one, two) = (rows(1, &[b"dropped"]), rows(2, &[b"kept"]));
     for strange in [&[9, 1, 2, 3][..], &[ROWS, 0, 2], &[LARGE_OBJECTS, 0, 2, 0, 0, 0, 7]] {
         let dump = [&head, &one, strange, &two].concat();
-        assert_eq!(without(&dump, &[1]), [&head, strange, &two].concat(), "{strange:?}");
+        assert_eq!(without(&dump, &[1]), in_one_piece(&[&head, strange, &two].concat()));
     }
     let negative = [&head[..], &[ROWS], &int(2), &int(-5), b"tail"].concat();
     assert_eq!(without(&negative, &[1]), negative);
@@ -122,7 +152,7 @@ fn what_is_not_understood_goes_through_as_it_is() {
         let cut = &[&head[..], &one].concat()[..length];
         let left = if length < head.len() + 6 { cut } else { &head };
         assert_eq!(without(cut, &[1]), left, "{length}");
-        assert_eq!(without(cut, &[2]), cut, "{length}");
+        assert_eq!(without(cut, &[2]), in_one_piece(cut), "{length}");
     }
 }
 
@@ -134,6 +164,35 @@ fn the_dumps_of_every_major_version_are_known() {
         let head = layout(&dump[..]).unwrap().head as usize;
         let every: Vec<u32> = (0..10_000).collect();
         assert!(without(&dump, &every) == dump[..head], "{major}");
-        assert!(head < dump.len() && without(&dump, &[]) == dump, "{major}");
+        assert!(head < dump.len() && without(&dump, &[]) == in_one_piece(&dump), "{major}");
     }
+}
+
+#[test]
+fn rows_come_in_pieces_as_large_as_what_is_read_at_once() {
+    let row = [b'r'; 100];
+    let many: Vec<&[u8]> = vec![&row; 10_000];
+    let dump = [head(15, 2), rows(1, &many), rows(2, &[b"last"])].concat();
+    let mut out = Vec::new();
+    merged(&dump[..]).unwrap().read_to_end(&mut out).unwrap();
+    assert!(in_one_piece(&out) == in_one_piece(&dump), "the rows are the same");
+    let lengths = |dump: &[u8]| (dump.len() - in_one_piece(dump).len()) / (1 + BYTES);
+    assert_eq!((lengths(&dump), lengths(&out)), (9_999, 1_050_000_usize.div_ceil(BUFFER) - 1));
+}
+
+#[test]
+fn what_is_not_known_is_given_as_it_is_and_an_error_is_one() {
+    for dump in [&b""[..], b"PGDMP", b"-- a script", &head(17, 1), &[7; 100_000]] {
+        let mut out = Vec::new();
+        merged(dump).unwrap().read_to_end(&mut out).unwrap();
+        assert!(out == dump);
+    }
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("a bad sector"))
+        }
+    }
+    let error = merged((&head(14, 3)[..100]).chain(Broken)).err().unwrap();
+    assert_eq!(error.to_string(), "a bad sector");
 }

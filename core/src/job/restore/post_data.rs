@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Work;
 use super::lists::Lists;
-use super::loader::{alone, loader, point};
+use super::loader::{ended, judged, loader, point};
 use crate::decide::progress::Phase;
 use crate::decide::restore::part::Entry;
 use crate::decide::restore::plan::{Load, Section, pg_restore};
@@ -21,13 +21,14 @@ pub async fn load(
     lists: &Lists,
 ) -> Result<()> {
     let trusted = work.restore.trusted;
+    work.phase(Phase::PostData).await;
     for run in runs(entries, list) {
         let jobs = if run.is_parallel { work.restore.jobs } else { 1 };
         let list = lists.write(&format!("post_data_{}", run.name), &run.list)?;
         let (source, list) = (Some(source), Some(list.as_path()));
         let load = Load { section: Section::PostData, jobs, trusted, source, list };
         let args = pg_restore(&work.restore.target, &load);
-        alone(work, &loader(work, args, trusted), Phase::PostData).await?;
+        judged(ended(work, &loader(work, args, trusted)).await?, Phase::PostData)?;
     }
     crate::fault::point(point(Section::PostData));
     Ok(())
