@@ -20,9 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-/// Settings of every cluster. No test loses power, so nothing is flushed. The rest keeps servers
-/// small, quiet and the same everywhere.
+/// Settings of every cluster. No test loses power, so nothing is flushed. What a killed server
+/// leaves of its shared memory goes with its data. The rest keeps servers small, quiet and the same
+/// everywhere.
 const CONF: &str = "
+dynamic_shared_memory_type = mmap
 listen_addresses = ''
 fsync = off
 shared_buffers = 16MB

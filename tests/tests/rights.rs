@@ -114,6 +114,20 @@ fn viewers_and_operators_get_exactly_their_sets() {
 }
 
 #[test]
+fn what_only_has_a_name_of_the_extension_is_neither_given_nor_in_the_way() {
+    let cluster = Cluster::start();
+    let theirs = "CREATE ROLE o LOGIN;
+                  CREATE FUNCTION backup_prune(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+                  REVOKE ALL ON FUNCTION backup_prune(int) FROM PUBLIC;
+                  CALL backup_grant('o', 'operator')";
+    cluster.psql("postgres", theirs);
+    let given = "SELECT string_agg(has_function_privilege('o', oid, 'EXECUTE')::text, ' '
+                                   ORDER BY pronargs)
+                   FROM pg_proc WHERE proname = 'backup_prune'";
+    assert_eq!(cluster.value("postgres", given), "false true");
+}
+
+#[test]
 fn an_operator_backs_up_verifies_and_is_named_but_deletes_nothing() {
     let cluster = Cluster::start();
     cluster.sql("postgres", "CREATE ROLE o LOGIN; CREATE ROLE v LOGIN");

@@ -21,8 +21,12 @@ fn with_app(version: &str) -> (Faults, Cluster) {
     (faults, cluster)
 }
 
+/// How often it was told since the server's last start: the launcher of before may have seen a
+/// change, too.
 fn told(cluster: &Cluster, text: &str) -> usize {
-    cluster.log().matches(&format!("WARNING:  {text}")).count()
+    let log = cluster.log();
+    let last = log.rsplit("starting PostgreSQL").next().unwrap_or_default();
+    last.matches(&format!("WARNING:  {text}")).count()
 }
 
 /// Makes the SQL of `app` look as if a newer version had been there.
@@ -53,7 +57,7 @@ fn sql_that_is_older_is_told_once_with_what_to_run_and_schedules_go_on() {
     assert_eq!(cluster.value("app", VERSION), format!("ok; {library}"));
     cluster.restart(Mode::Fast);
     cluster.settle_schedules();
-    assert_eq!(told(&cluster, OLDER), 1, "nothing to tell any more");
+    assert_eq!(told(&cluster, OLDER), 0, "nothing to tell any more");
 }
 
 #[test]
