@@ -198,8 +198,11 @@ pub fn custom(bytes: &[u8]) {
     assert!(some.starts_with(&bytes[..head]) && some.len() <= all.len());
 }
 
-/// The rows of each block, up to what is none; and how many bytes are left.
-fn rows(mut blocks: &[u8], ints: usize) -> (Vec<(&[u8], Vec<u8>)>, usize) {
+/// How the block of a table begins, and its rows.
+type Block<'b> = (&'b [u8], Vec<u8>);
+
+/// The blocks of tables, up to what is none; and how many bytes are left.
+fn rows(mut blocks: &[u8], ints: usize) -> (Vec<Block<'_>>, usize) {
     let mut found = Vec::new();
     while blocks.first() == Some(&1) && blocks.len() >= 2 + ints {
         let (begin, mut rest) = blocks.split_at(2 + ints);
