@@ -110,14 +110,21 @@ SELECT n.nspname::text, c.relname::text, x.condition
 pub const ANALYZE: &str = "ANALYZE";
 
 /// Schema and name of what that takes, and whether it is partitioned; the largest first. Partitions
-/// go with their table: ANALYZE of that takes them along.
+/// go with their table: ANALYZE of that takes them along. `pg_partition_tree()` would keep a lock
+/// on each of them.
 pub const ANALYZED: &str = "\
+WITH RECURSIVE tree (root, part) AS (
+    SELECT c.oid, c.oid FROM pg_catalog.pg_class c
+     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+    UNION ALL
+    SELECT t.root, i.inhrelid
+      FROM tree t JOIN pg_catalog.pg_class p ON p.oid = t.part AND p.relkind = 'p'
+      JOIN pg_catalog.pg_inherits i ON i.inhparent = t.part)
 SELECT n.nspname::text, c.relname::text, c.relkind = 'p'
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
-       LATERAL (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid)) AS bytes
-                  FROM pg_catalog.pg_partition_tree(c.oid) t) tree
- WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
- ORDER BY coalesce(tree.bytes, pg_catalog.pg_relation_size(c.oid)) DESC, c.oid";
+  FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.root
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ GROUP BY c.oid, n.nspname, c.relname, c.relkind
+ ORDER BY coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(t.part)), 0) DESC, c.oid";
 
 /// Gathers the statistics of one, and of its partitions.
 pub fn analyze(schema: &str, table: &str, is_partitioned: bool, major: u32) -> String {

@@ -48,9 +48,31 @@ pub fn layout(dump: impl Read) -> Option<Layout> {
 const HEAD_MAX: u64 = 8 << 20;
 
 /// A reader of the same dump with rows in larger pieces; of the same bytes, for what is not known.
-///
-/// Errors: those of reading its beginning.
-pub fn merged<'a>(mut dump: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+pub struct Merged {
+    /// Until it is read first: looking at the head takes as long as reading does.
+    whole: Option<Box<dyn Read + Send>>,
+    merged: Option<Box<dyn Read + Send>>,
+}
+
+impl Merged {
+    /// Nothing is read yet.
+    pub fn new(dump: Box<dyn Read + Send>) -> Merged {
+        Merged { whole: Some(dump), merged: None }
+    }
+}
+
+impl Read for Merged {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(dump) = self.whole.take() {
+            self.merged = Some(merged(dump)?);
+        }
+        // Behind an error there is nothing.
+        self.merged.as_mut().ok_or(ErrorKind::BrokenPipe)?.read(buffer)
+    }
+}
+
+/// Errors: those of reading the beginning.
+fn merged(mut dump: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut kept = Kept { inner: (&mut dump).take(HEAD_MAX), bytes: Vec::new(), error: None };
     let layout = layout(&mut kept);
     let Kept { bytes, error, .. } = kept;

@@ -168,13 +168,17 @@ fn the_dumps_of_every_major_version_are_known() {
     }
 }
 
+fn merged(dump: Vec<u8>) -> Merged {
+    Merged::new(Box::new(Cursor::new(dump)))
+}
+
 #[test]
 fn rows_come_in_pieces_as_large_as_what_is_read_at_once() {
     let row = [b'r'; 100];
     let many: Vec<&[u8]> = vec![&row; 10_000];
     let dump = [head(15, 2), rows(1, &many), rows(2, &[b"last"])].concat();
     let mut out = Vec::new();
-    merged(&dump[..]).unwrap().read_to_end(&mut out).unwrap();
+    merged(dump.clone()).read_to_end(&mut out).unwrap();
     assert!(in_one_piece(&out) == in_one_piece(&dump), "the rows are the same");
     let lengths = |dump: &[u8]| (dump.len() - in_one_piece(dump).len()) / (1 + BYTES);
     assert_eq!((lengths(&dump), lengths(&out)), (9_999, 1_050_000_usize.div_ceil(BUFFER) - 1));
@@ -184,7 +188,7 @@ fn rows_come_in_pieces_as_large_as_what_is_read_at_once() {
 fn what_is_not_known_is_given_as_it_is_and_an_error_is_one() {
     for dump in [&b""[..], b"PGDMP", b"-- a script", &head(17, 1), &[7; 100_000]] {
         let mut out = Vec::new();
-        merged(dump).unwrap().read_to_end(&mut out).unwrap();
+        merged(dump.to_vec()).read_to_end(&mut out).unwrap();
         assert!(out == dump);
     }
     struct Broken;
@@ -193,6 +197,9 @@ fn what_is_not_known_is_given_as_it_is_and_an_error_is_one() {
             Err(io::Error::other("a bad sector"))
         }
     }
-    let error = merged((&head(14, 3)[..100]).chain(Broken)).err().unwrap();
+    let cut = Cursor::new(head(14, 3)).take(100).chain(Broken);
+    let mut broken = Merged::new(Box::new(cut));
+    let error = broken.read(&mut [0]).unwrap_err();
     assert_eq!(error.to_string(), "a bad sector");
+    assert!(broken.read(&mut [0]).is_err(), "it never looks like the end");
 }

@@ -21,7 +21,7 @@ use crate::decide::settings::Access;
 use crate::error::{Failure, Result};
 use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
 use crate::host::control::Control;
-use crate::host::custom::merged;
+use crate::host::custom::Merged;
 use crate::host::threads;
 use crate::job::tools::tool;
 use crate::job::wait::{moving, until};
@@ -95,7 +95,7 @@ pub(super) async fn fed(work: &mut Work<'_>, tool: Tool, phase: Phase) -> Result
     let (path, member) = extract::stream(work)?;
     let reader = extract::reader(&path, &member)?;
     let reader = match phase {
-        Phase::Data => merged(reader).map_err(|e| unread(&e))?,
+        Phase::Data => Box::new(Merged::new(reader)),
         _ => reader,
     };
     fed_by(work, tool, phase, reader).await
@@ -162,7 +162,10 @@ fn feed(
             let count = match reader.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(count) => count,
-                Err(error) => return Err(unread(&error)),
+                Err(error) => {
+                    return Err(Failure::inside(&error)
+                        .unwrap_or_else(|| Failure::io("read the archive", &error)));
+                }
             };
             if sink.write_all(&buffer[..count]).is_err() {
                 return Ok(());
@@ -170,10 +173,6 @@ fn feed(
             moved.fetch_add(count as u64, Ordering::Relaxed);
         }
     })
-}
-
-fn unread(error: &std::io::Error) -> Failure {
-    Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive", error))
 }
 
 /// A tool that ended badly is a failure.
