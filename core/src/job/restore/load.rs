@@ -78,11 +78,10 @@ async fn post_data(
     if work.restore.jobs <= 1 {
         return Ok(false);
     }
-    let facts = &work.manifest.facts;
-    let (schemas, roles) = (facts.schemas.clone(), facts.roles.clone());
     let text = contents(work, Some(unpacked)).await;
+    let facts = &work.manifest.facts;
     let entries = text.and_then(|text| {
-        let entries = restore::part::entries(&text, &schemas, &roles)?;
+        let entries = restore::part::entries(&text, &facts.schemas, &facts.roles)?;
         Ok((entries, restore::part::everything(&text)))
     });
     let (entries, list) = match entries {
