@@ -20,7 +20,7 @@ FROM postgres:${PG_MAJOR}-${DEBIAN} AS build
 ARG PG_MAJOR
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        gcc libc6-dev libclang-dev "postgresql-server-dev-$PG_MAJOR" \
+        ca-certificates gcc libc6-dev libclang-dev "postgresql-server-dev-$PG_MAJOR" \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=rust /usr/local/cargo /usr/local/cargo
 COPY --from=rust /usr/local/rustup /usr/local/rustup

@@ -30,7 +30,7 @@ TEST_RUNNER = $(if $(shell command -v cargo-nextest),nextest run,test)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what is missing (Debian 12)
+setup: ## install what is missing (Debian 12 or 13)
 	@scripts/setup.sh
 
 pg: setup ## a PostgreSQL of another major version (PG=15 to 18), made where there is none
@@ -39,7 +39,7 @@ pg: setup ## a PostgreSQL of another major version (PG=15 to 18), made where the
 demo: ## a verified backup of a sample database, in a throwaway cluster
 	@scripts/demo.sh
 
-demo-stop: ## stop the demo's cluster and remove it
+demo-stop: ## stop the demo's server; its databases and backups stay
 	@scripts/stop-demo.sh
 
 test: test-core test-cluster ## every test (PG=16 for another major version)
@@ -72,7 +72,8 @@ test-timescale: setup ## the round trip with the real TimescaleDB, in a root of 
 
 # Of the major version that it is for, nothing but that PostgreSQL is needed.
 define INSTALL
-@major=$$("$(PG_CONFIG)" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true; \
+@$(if $(filter file,$(origin PG_CONFIG)),,"$(PG_CONFIG)" --version >/dev/null;) \
+major=$$("$(PG_CONFIG)" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true; \
 [ "$${major:-15}" = 15 ] || export PGRX_PG_CONFIG_PATH="$$("$(PG_CONFIG)" --bindir)/pg_config"; \
 scripts/setup.sh; \
 cargo xtask install --release --pg-config "$(PG_CONFIG)"
@@ -101,8 +102,8 @@ clean: ## remove what was built and the tests' private tree
 all:
 	$(INSTALL) --destdir target/stage
 
-deb: setup ## a Debian package: make deb PG=17
-	@scripts/deb.sh "$(or $(PG),15)"
+deb: ## a Debian package: make deb PG=17
+	@$(PG_HEADERS) scripts/setup.sh; scripts/deb.sh "$(or $(PG),15)"
 
 test-deb: setup ## the Debian packages in clean roots of Debian 12 and 13 (as root)
 	@scripts/test-deb.sh

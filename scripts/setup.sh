@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Installs what building, testing and the demo need, where it is missing: Debian 12, with apt-get,
-# through sudo when not root. Silent and quick when everything is there, on any distribution.
+# Installs what building, testing and the demo need, where it is missing: Debian 12 or 13, with
+# apt-get, through sudo when not root. Silent and quick when everything is there, on any distribution.
 # Never creates or starts a database cluster. PGRX_PG_CONFIG_PATH names another PostgreSQL than 15.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 readonly PG_CONFIG=${PGRX_PG_CONFIG_PATH:-/usr/lib/postgresql/15/bin/pg_config}
+# Its packages are those of its own major version; 15 where nothing is there yet.
+MAJOR=$("$PG_CONFIG" --version 2>/dev/null | sed -E 's/[^0-9]*([0-9]+).*/\1/') || true
+readonly MAJOR=${MAJOR:-15}
 readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.conf
 
 fail() {
@@ -27,12 +30,12 @@ have_headers() {
     [ -x "$PG_CONFIG" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]
 }
 
-# The packages of Debian 12 for whatever is missing, one a line.
+# The packages of Debian, or of PGDG, for whatever is missing, one a line.
 missing_packages() {
-    have_server || echo postgresql-15
-    # It depends on clang-14, and that on the libclang and the C headers that bindgen needs.
-    have_headers || echo postgresql-server-dev-15
-    have_libclang || echo libclang1-14
+    have_server || echo "postgresql-$MAJOR"
+    have_headers || echo "postgresql-server-dev-$MAJOR"
+    # With the C headers that bindgen needs.
+    have_libclang || echo libclang-dev
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
     command -v make >/dev/null || echo make
     command -v unzip >/dev/null || echo unzip
@@ -50,7 +53,7 @@ install_server() {
     # shellcheck disable=SC2064 # the file of today, not that of the end
     trap "as_root cp '$saved' '$CLUSTER_CONF'; rm -f '$saved'" EXIT
     as_root pg_conftool "$CLUSTER_CONF" set create_main_cluster off
-    apt_install postgresql-15
+    apt_install "postgresql-$MAJOR"
 }
 
 can_install() {
@@ -60,8 +63,8 @@ can_install() {
         id=$(. /etc/os-release && echo "${ID:-}")
         version=$(. /etc/os-release && echo "${VERSION_ID:-}")
     fi
-    [ "$id $version" = 'debian 12' ] || fail \
-        "this is not Debian 12, and something is missing (in Debian's names): $*" \
+    [[ "$id $version" =~ ^'debian '1[23]$ ]] || fail \
+        "this is neither Debian 12 nor 13, and something is missing (in Debian's names): $*" \
         'Install it by hand; set PGRX_PG_CONFIG_PATH to the pg_config of your PostgreSQL.'
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail \
         'something is missing, and there is neither root nor sudo to install it.' \

@@ -35,7 +35,8 @@ main() {
     mkdir -p "$logs"
     # All of them first: some tests go from one major version to another.
     for major in "${majors[@]}"; do
-        make -C "$root" test-install PG="$major"
+        # What fails here fails again below, in its own line of the table.
+        make -C "$root" test-install PG="$major" || true
     done
     for major in "${majors[@]}"; do
         log=$logs/tests-$major.log

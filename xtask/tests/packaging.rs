@@ -78,6 +78,9 @@ fn the_files_that_meta_json_names_exist() {
             let file = extension[field].as_str().unwrap();
             assert!(root().join(file).is_file(), "{field} of {name}: {file}");
         }
+        // Anything else is no extension for PGXN's client: `pgxn load` would do nothing, and say so
+        // to nobody.
+        assert!(extension["file"].as_str().unwrap().ends_with(".sql"));
     }
 }
 
