@@ -1,5 +1,6 @@
 //! A small file system that a test may fill.
 
+use crate::ability::skipped;
 use crate::place::{give_to_server, run_dir, unique_name};
 use crate::server::plain;
 use nix::unistd::Uid;
@@ -12,11 +13,11 @@ pub struct Tmpfs {
     path: PathBuf,
 }
 
-/// Mounts a tmpfs of `size_mb` megabytes. None, with the reason on standard error, where that is
-/// not possible: only root may mount, and not in every container.
+/// Mounts a tmpfs of `size_mb` megabytes. None, with the reason told, where that is not
+/// possible: only root may mount, and not in every container.
 pub fn tmpfs(size_mb: u32) -> Option<Tmpfs> {
     if !Uid::effective().is_root() {
-        eprintln!("skipped: only root can mount a tmpfs");
+        skipped("only root can mount a tmpfs");
         return None;
     }
     let path = run_dir().join(unique_name());
@@ -30,7 +31,7 @@ pub fn tmpfs(size_mb: u32) -> Option<Tmpfs> {
             Some(Tmpfs { path })
         }
         failed => {
-            eprintln!("skipped: could not mount a tmpfs: {failed:?}");
+            skipped(&format!("could not mount a tmpfs: {failed:?}"));
             let _ = fs::remove_dir(&path);
             None
         }

@@ -1,6 +1,8 @@
 //! pg_upgrade keeps history, schedules, hooks and archives.
 
-use pg_backup_tests::{Cluster, LIMIT, assert_same_text, own_programs, programs_of, wait_until};
+use pg_backup_tests::{
+    Cluster, LIMIT, assert_same_text, own_programs, programs_of, skipped, wait_until,
+};
 use std::path::Path;
 
 /// Where pg_upgrade leads to. The next major version that exists is the interesting one; the same
@@ -92,6 +94,8 @@ fn a_cluster_goes_on_after_pg_upgrade_to_the_same_major_version() {
 fn a_cluster_goes_on_after_pg_upgrade_to_the_newest_major_version() {
     match programs_of(NEWEST) {
         Ok(programs) => goes_on_after(&programs),
-        Err(reason) => eprintln!("skipped: {reason}"),
+        Err(reason) => {
+            skipped(&reason);
+        }
     }
 }

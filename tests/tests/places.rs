@@ -1,7 +1,7 @@
 //! Where archives go: directories that will not do, things planted in the way, hostile
 //! surroundings.
 
-use pg_backup_tests::{Cluster, DbError, give_to_server, names_below, tmpfs};
+use pg_backup_tests::{Cluster, DbError, give_to_server, names_below, skipped, tmpfs};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
@@ -69,7 +69,7 @@ fn a_directory_that_will_not_do_is_refused_with_its_reason() {
         chown(&foreign, Some(4711), Some(4711)).unwrap();
         assert!(refused(&cluster, &foreign).to_string().contains("4711"));
     } else {
-        println!("not root: a directory of another user was not tried");
+        skipped("not root: a directory of another user was not tried");
     }
     fs::set_permissions(&open, fs::Permissions::from_mode(0o700)).unwrap();
     let link = place.join("link");
