@@ -159,3 +159,22 @@ fn a_table_cannot_be_dropped_or_truncated_meanwhile() {
     assert_eq!(cluster.value("postgres", COUNTS), "t1 128, t2 128");
     cluster.assert_clean();
 }
+
+/// To be compiled takes a statement about the catalog longer than to run; pg_dump's are its own
+/// affair, and show that the server says so.
+#[test]
+fn statements_of_a_job_are_not_compiled() {
+    let conf =
+        ["jit = on", "jit_above_cost = 0", "log_min_messages = debug1", "log_disconnections = on"];
+    let cluster = Cluster::with(&conf);
+    cluster.value("postgres", "SELECT backup_create()");
+    let compiles = |application: &str| {
+        let log = cluster.log();
+        log.lines().any(|line| line.contains("JIT provider") && line.contains(application))
+    };
+    assert!(compiles("pg_backup dump 1: "), "{}", cluster.log());
+    for ours in ["pg_backup launcher: ", "pg_backup job postgres: ", "pg_backup snapshot 1: "] {
+        wait_until(ours, LIMIT, || cluster.log().contains(ours));
+        assert!(!compiles(ours), "{ours}");
+    }
+}

@@ -87,9 +87,10 @@ pub fn run_hook(schema: &str) -> String {
 }
 
 /// Begins a transaction whose statements may take `milliseconds`; 0: as long as they like. What
-/// they do fires event triggers as it does elsewhere.
+/// they do fires event triggers and is compiled as it is elsewhere.
 pub fn begin_within(milliseconds: i32, major: u32) -> String {
-    format!("{}SET statement_timeout = {milliseconds}; BEGIN", fire_event_triggers(major))
+    let fire = fire_event_triggers(major);
+    format!("{fire}RESET jit; SET statement_timeout = {milliseconds}; BEGIN")
 }
 
 /// Ends the session `$1`.

@@ -24,6 +24,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(30);
 /// How long the cancel request itself may take.
 const CANCEL_TIME: Duration = Duration::from_secs(2);
 
+/// Catalog queries look expensive to the planner; compiling one takes longer than running it.
+const BEGIN_WITH: &str = "SET search_path = pg_catalog, pg_temp; SET jit = off";
+
 /// One session in one database of this server.
 pub struct Server {
     client: Client,
@@ -76,7 +79,7 @@ impl Server {
         let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
         tokio::spawn(connection);
         let mut server = Server { client, pid: 0, database: database.to_owned(), encoding };
-        server.batch(control, "SET search_path = pg_catalog, pg_temp").await?;
+        server.batch(control, BEGIN_WITH).await?;
         server.pid = server.one(control, "SELECT pg_catalog.pg_backend_pid()", &[]).await?.get(0);
         Ok(server)
     }
