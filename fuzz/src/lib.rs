@@ -198,34 +198,63 @@ pub fn custom(bytes: &[u8]) {
     assert!(some.starts_with(&bytes[..head]) && some.len() <= all.len());
 }
 
-/// How the block of a table begins, and its rows.
+/// How the block of a table begins, and its rows; or a block of large objects as a whole.
 type Block<'b> = (&'b [u8], Vec<u8>);
 
-/// The blocks of tables, up to what is none; and how many bytes are left.
-fn rows(mut blocks: &[u8], ints: usize) -> (Vec<Block<'_>>, usize) {
+/// The blocks, up to what is none; and what is left.
+fn rows(mut blocks: &[u8], ints: usize) -> (Vec<Block<'_>>, &[u8]) {
     let mut found = Vec::new();
-    while blocks.first() == Some(&1) && blocks.len() >= 2 + ints {
-        let (begin, mut rest) = blocks.split_at(2 + ints);
+    while let Some((begin, rest)) = blocks.split_at_checked(2 + ints) {
         let mut data = Vec::new();
-        let is_whole = loop {
-            let Some((length, behind)) = rest.split_at_checked(1 + ints) else { break false };
-            let bytes =
-                length[1..].iter().rev().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
-            if bytes == 0 || length[0] != 0 {
-                rest = if bytes == 0 { behind } else { rest };
-                break bytes == 0;
-            }
-            let (piece, behind) = behind.split_at(behind.len().min(bytes as usize));
-            data.extend_from_slice(piece);
-            rest = behind;
+        let end = match begin[0] {
+            1 => pieces(rest, ints, &mut data),
+            3 => large_objects(rest, ints).ok_or(blocks),
+            _ => break,
         };
-        found.push((begin, data));
-        blocks = rest;
-        if !is_whole {
-            break;
+        if begin[0] == 1 {
+            found.push((begin, data));
+        } else if let Ok(rest) = end {
+            found.push((&blocks[..blocks.len() - rest.len()], data));
+        }
+        match end {
+            Ok(rest) => blocks = rest,
+            Err(left) => return (found, left),
         }
     }
-    (found, blocks.len())
+    (found, blocks)
+}
+
+/// Puts the pieces of a block together; gives what stands behind it. Error: what is left of one
+/// without an end.
+fn pieces<'b>(mut rest: &'b [u8], ints: usize, data: &mut Vec<u8>) -> Result<&'b [u8], &'b [u8]> {
+    loop {
+        match field(rest, ints) {
+            Some((_, 0, behind)) => return Ok(behind),
+            Some((false, length, behind)) => {
+                let there = usize::try_from(length).unwrap_or(usize::MAX).min(behind.len());
+                data.extend_from_slice(&behind[..there]);
+                rest = &behind[there..];
+            }
+            Some((true, ..)) | None => return Err(rest),
+        }
+    }
+}
+
+/// What stands behind a block of large objects: pieces of each, and 0 instead of an oid.
+fn large_objects(mut rest: &[u8], ints: usize) -> Option<&[u8]> {
+    loop {
+        match field(rest, ints)? {
+            (_, 0, behind) => return Some(behind),
+            (_, _, behind) => rest = pieces(behind, ints, &mut Vec::new()).ok()?,
+        }
+    }
+}
+
+/// A number: whether it is negative, how much it is, and what stands behind it.
+fn field(bytes: &[u8], ints: usize) -> Option<(bool, u128, &[u8])> {
+    let (number, behind) = bytes.split_at_checked(1 + ints)?;
+    let add = |sum, byte: &u8| sum << 8 | u128::from(*byte);
+    Some((number[0] != 0, number[1..].iter().rev().fold(0, add), behind))
 }
 
 /// The bytes as the state of an upload, and as parts that arrive: against a map of the bytes.
