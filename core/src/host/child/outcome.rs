@@ -4,6 +4,9 @@
 //! which tool, how it ended, its last words without secrets, and what to do. What must hold: the
 //! texts only choose a class and a hint; whether a child failed is its exit code alone.
 
+mod texts;
+
+use self::texts::{GENERAL, KNOWN, LOADING};
 use crate::decide::redact::redact;
 use crate::error::{Class, Failure};
 
@@ -40,7 +43,17 @@ impl Outcome {
     /// The failure of a job whose child ended so: `pg_dump failed: exit code 1`, or with `what`
     /// ("dump database \"app\"") in front: `could not dump database "app": pg_dump failed: …`.
     pub fn into_failure(self, what: &str) -> Failure {
-        let (class, hint) = classify(&self.stderr);
+        let judged = classify(&self.stderr);
+        self.failure(what, judged)
+    }
+
+    /// The same of a tool that loads into a database: there the same words mean something else.
+    pub fn into_load_failure(self, what: &str) -> Failure {
+        let judged = known(LOADING, &self.stderr).unwrap_or_else(|| classify(&self.stderr));
+        self.failure(what, judged)
+    }
+
+    fn failure(self, what: &str, (class, hint): (Class, &'static str)) -> Failure {
         let detail = last_words(&redact(&self.stderr));
         let detail = match detail.as_str() {
             "" => format!("{} wrote no message.", self.tool),
@@ -101,70 +114,15 @@ fn signal_text(number: i32) -> Option<&'static str> {
     })
 }
 
-const GENERAL: &str = "The server's log may tell more.";
-
-/// Texts in lower case, most telling first: a failed connection names its reason in the same
-/// line, so the reasons come before the connection, and "does not exist" fits nearly anything.
-/// The texts are those of PostgreSQL 15 to 18 and of `strerror(3)`, untranslated.
-const KNOWN: &[(&str, Class, &str)] = &[
-    ("remaining connection slots", Class::TooManyConnections, CONNECTIONS),
-    ("too many clients", Class::TooManyConnections, CONNECTIONS),
-    ("too many connections for", Class::TooManyConnections, CONNECTIONS),
-    ("no space left", Class::DiskFull, "Free space on the disk of the backup directory."),
-    (
-        "out of shared memory",
-        Class::LimitExceeded,
-        "Raise max_locks_per_transaction, or back up fewer tables at once: a dump locks them all.",
-    ),
-    (
-        "server version mismatch",
-        Class::ToolFailed,
-        "Set pg_backup.bin_directory to the programs of the server's own version.",
-    ),
-    (
-        "no matching",
-        Class::InvalidArgument,
-        "Check the pattern: names in it are folded to lower case unless they are in double \
-         quotes, and an unqualified table is looked up in the search path only.",
-    ),
-    (
-        "row-level security",
-        Class::ToolFailed,
-        "Let pg_backup.user be a superuser or a role with BYPASSRLS.",
-    ),
-    (
-        "permission denied",
-        Class::ToolFailed,
-        "Let pg_backup.user be a superuser, and the server's user have the rights on the files.",
-    ),
-    // All that pg_dumpall says; the job's own session was let in a moment before.
-    (
-        "could not connect to database",
-        Class::Connection,
-        "The tool does not say why, the server's log does; most often max_connections is used up.",
-    ),
-    ("connection to server", Class::Connection, REACH),
-    ("could not connect", Class::Connection, REACH),
-    ("server closed the connection", Class::Connection, BROKEN),
-    ("terminating connection", Class::Connection, BROKEN),
-    (
-        "does not exist",
-        Class::ToolFailed,
-        "Something was dropped or renamed meanwhile. Run it again.",
-    ),
-];
-
-const CONNECTIONS: &str =
-    "Raise max_connections or superuser_reserved_connections, or run it when fewer are connected.";
-const REACH: &str =
-    "Check pg_backup.host, pg_backup.port, pg_backup.user and pg_hba.conf with backup_check().";
-const BROKEN: &str = "The server ended the connection; its log tells why. Run it again.";
-
 /// What a tool's last words mean: the class of the failure, and what to do.
 pub fn classify(stderr: &str) -> (Class, &'static str) {
+    known(KNOWN, stderr).unwrap_or((Class::ToolFailed, GENERAL))
+}
+
+fn known(texts: &[(&str, Class, &'static str)], stderr: &str) -> Option<(Class, &'static str)> {
     let text = stderr.to_ascii_lowercase();
-    let known = KNOWN.iter().find(|(words, ..)| text.contains(words));
-    known.map_or((Class::ToolFailed, GENERAL), |&(_, class, hint)| (class, hint))
+    let found = texts.iter().find(|(words, ..)| text.contains(words));
+    found.map(|&(_, class, hint)| (class, hint))
 }
 
 /// The end of a text, at most [`DETAIL_CHARS`] characters, from the start of a line if there is
@@ -222,8 +180,19 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_to_delete_backups_because_a_database_is_too_large() {
+        let stderr = "pg_restore: error: COPY failed for table \"t\": ERROR:  could not extend file \
+                      \"base/1/2\": No space left on device";
+        let outcome =
+            Outcome { tool: "pg_restore", ended: Ended::Exit(1), stderr: stderr.to_owned() };
+        let failure = outcome.into_load_failure("");
+        assert_eq!(failure.class, Class::DiskFull);
+        assert!(!failure.hint.contains("backup directory"), "{}", failure.hint);
+    }
+
+    #[test]
     fn hints_are_full_sentences() {
-        for (words, _, hint) in KNOWN {
+        for (words, _, hint) in KNOWN.iter().chain(LOADING) {
             assert!(hint.ends_with('.') && hint.starts_with(char::is_uppercase), "{hint}");
             assert_eq!(words.to_ascii_lowercase(), *words);
         }

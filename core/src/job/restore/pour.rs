@@ -53,7 +53,7 @@ pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
     fault::point("committed");
     let failure = match ended {
         Ok(outcome) if outcome.success() => return Ok(()),
-        Ok(outcome) => refused(into, outcome.into_failure("write into the live database")),
+        Ok(outcome) => refused(into, outcome.into_load_failure("write into the live database")),
         Err(failure) => failure,
     };
     // What ends psql now may have come too late.
@@ -116,7 +116,7 @@ async fn dumped(
     let written = until(&control, || live.try_wait()).await?;
     Err(match written.success() {
         true => outcome.into_failure("read the scratch database"),
-        false => refused(into, written.into_failure("write into the live database")),
+        false => refused(into, written.into_load_failure("write into the live database")),
     })
 }
 
