@@ -94,6 +94,11 @@ fn a_crash_before_the_database_is_opened_leaves_nothing() {
     nothing_stays_of("loaded");
 }
 
+#[test]
+fn nothing_stays_of_a_restore_that_dies_before_it_opens_the_database() {
+    nothing_stays_of("whole");
+}
+
 /// A restore of `app` into `copy` dies at `point`: all of the server, or the runner first.
 fn dies_at(point: &str, runner_only: bool) -> (Faults, Cluster, String) {
     let faults = Faults::default();
@@ -160,4 +165,42 @@ fn schedules_in_a_database_begin_when_its_restore_is_complete_and_not_before() {
     call.end().unwrap();
     let runs = cluster.wait_for_runs("app", "s", 1);
     assert_eq!((runs.len(), runs[0].status.as_str()), (1, "succeeded"), "{runs:?}");
+}
+
+/// The rows are there, so it is not lost for its statistics, nor are those of the other tables.
+#[test]
+fn what_cannot_be_analyzed_is_told_and_the_restore_succeeds() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE FUNCTION shy(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+            IF current_query() LIKE 'ANALYZE%' THEN RAISE 'not while you look'; END IF;
+            RETURN i; END $$;
+        CREATE TABLE first AS SELECT generate_series(1, 9000) AS i;
+        CREATE TABLE \"Second\" AS SELECT generate_series(1, 900) AS i;
+        CREATE TABLE third AS SELECT generate_series(1, 90) AS i;
+        CREATE INDEX ON \"Second\" (shy(i));
+        CREATE TABLE split (i int) PARTITION BY RANGE (i);
+        CREATE TABLE low PARTITION OF split FOR VALUES FROM (0) TO (50);
+        CREATE TABLE top PARTITION OF split FOR VALUES FROM (50) TO (100);
+        INSERT INTO split SELECT generate_series(0, 99);
+        CREATE INDEX ON low (shy(i))";
+    cluster.psql("app", tables);
+    let id = cluster.back_up_app("");
+    let told = "not analyzed: public.Second, public.low, public.split; the server said first: \
+                not while you look (in database \"copy\")";
+    let warnings = "SELECT warnings[1] FROM backup_history WHERE kind = 'restore' \
+                    ORDER BY id DESC LIMIT 1";
+    let analyzed = "SELECT string_agg(DISTINCT tablename, ' ' ORDER BY tablename) FROM pg_stats \
+                    WHERE schemaname = 'public'";
+    for jobs in ["", ", jobs => 3"] {
+        let call = format!("CALL backup_restore({id}, target => 'copy'{jobs})");
+        let said = cluster.psql_says("postgres", &call);
+        assert!(said.contains(&format!("WARNING:  {told}\n")), "{said}");
+        assert_eq!(cluster.value("postgres", warnings), told, "{jobs}");
+        assert_eq!(cluster.value("copy", analyzed), "first split third top", "{jobs}");
+        assert_eq!(cluster.value("copy", "SELECT count(*) FROM \"Second\""), "900");
+        cluster.sql("postgres", "DROP DATABASE copy");
+    }
+    cluster.assert_clean();
 }

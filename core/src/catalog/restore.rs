@@ -109,9 +109,9 @@ SELECT n.nspname::text, c.relname::text, x.condition
 /// Gathers the statistics of all tables, each with the rights of its owner.
 pub const ANALYZE: &str = "ANALYZE";
 
-/// Schema and name of what that takes, and whether it is partitioned; the largest first. Partitions
-/// go with their table: ANALYZE of that takes them along. `pg_partition_tree()` would keep a lock
-/// on each of them.
+/// Schema and name of what that takes, whether it is partitioned, and its oid; the largest first.
+/// Partitions go with their table: ANALYZE of that takes them along. `pg_partition_tree()` would
+/// keep a lock on each of them.
 pub const ANALYZED: &str = "\
 WITH RECURSIVE tree (root, part) AS (
     SELECT c.oid, c.oid FROM pg_catalog.pg_class c
@@ -120,11 +120,22 @@ WITH RECURSIVE tree (root, part) AS (
     SELECT t.root, i.inhrelid
       FROM tree t JOIN pg_catalog.pg_class p ON p.oid = t.part AND p.relkind = 'p'
       JOIN pg_catalog.pg_inherits i ON i.inhparent = t.part)
-SELECT n.nspname::text, c.relname::text, c.relkind = 'p'
+SELECT n.nspname::text, c.relname::text, c.relkind = 'p', c.oid
   FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.root
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  GROUP BY c.oid, n.nspname, c.relname, c.relkind
  ORDER BY coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(t.part)), 0) DESC, c.oid";
+
+/// Schema and name of the partitions of tables `$1` that have rows of their own.
+pub const PARTITIONS: &str = "\
+WITH RECURSIVE tree (part) AS (
+    SELECT pg_catalog.unnest($1::oid[])
+    UNION ALL
+    SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.part)
+SELECT n.nspname::text, c.relname::text, false, c.oid
+  FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.part
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r'";
 
 /// Gathers the statistics of one, and of its partitions.
 pub fn analyze(schema: &str, table: &str, is_partitioned: bool, major: u32) -> String {
