@@ -13,13 +13,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use super::lists::{Lists, is_unreadable};
-use super::loader::{alone, ended, judged, loader, piped, point};
+use super::loader::{Fed, alone, ended, judged, loader, piped, point};
 use super::{Work, extract, post_data};
 use crate::decide::archive_spec::CONTENTS_MAX;
 use crate::decide::encoding::decode;
@@ -52,7 +52,8 @@ pub async fn plan(work: &mut Work<'_>) -> Result<Option<Plan>> {
     work.phase(Phase::Extracting).await;
     let (archive, member) = extract::stream(work)?;
     let read = Arc::<AtomicU64>::default();
-    let feed = Counted { inner: extract::reader(&archive, &member)?, read: read.clone() };
+    let inner = extract::reader(&archive, &member)?;
+    let feed = Counted { inner, read: read.clone(), ended: Arc::default() };
     let list = tool(work.context, "pg_restore", pg_restore_verbose_contents(None), Vec::new());
     let feed: Box<dyn Read + Send> = Box::new(feed);
     let listed = output(work.context, &list, Some(feed), CONTENTS_MAX, "list the dump").await;
@@ -79,14 +80,19 @@ pub async fn plan(work: &mut Work<'_>) -> Result<Option<Plan>> {
     Ok(Some(Plan { lanes, rows, head, lists, archive, member, layout }))
 }
 
-/// Counts what is read.
+/// Counts what is read, and ends with the tool that it is read for: what others load may be many
+/// times what this one does, and comes behind it.
 struct Counted {
     inner: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.ended.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         let count = self.inner.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
@@ -95,9 +101,14 @@ impl Read for Counted {
 
 impl Plan {
     /// What a lane reads. What others load is left out before it has gone through a pipe.
-    fn reader(&self, lane: usize, read: &Arc<AtomicU64>) -> Result<Box<dyn Read + Send>> {
+    fn reader(
+        &self,
+        lane: usize,
+        read: &Arc<AtomicU64>,
+        ended: &Arc<AtomicBool>,
+    ) -> Result<Box<dyn Read + Send>> {
         let inner = extract::reader(&self.archive, &self.member)?;
-        let counted = Counted { inner, read: read.clone() };
+        let counted = Counted { inner, read: read.clone(), ended: ended.clone() };
         Ok(match self.layout {
             Some(layout) => {
                 let of = self.lanes.of.clone();
@@ -168,11 +179,13 @@ async fn one(work: &Work<'_>, plan: &Plan, lane: usize, moved: &Moved) -> Result
     let load = Load { section: Section::Data, jobs: 1, trusted, source: None, list };
     let tool = loader(work, pg_restore(&work.restore.target, &load), trusted);
     let counter = &moved.lanes[lane];
-    let reader = plan.reader(lane, counter)?;
+    let ended = Arc::<AtomicBool>::default();
+    let reader = plan.reader(lane, counter, &ended)?;
     let stall = Duration::from_millis(work.restore.limits.stall);
     let checked = moving(work.context.control, tool.name, counter, stall);
     let shown = || moved.report(work);
-    judged(piped(work, tool, reader, &Arc::default(), &checked, shown).await?, Phase::Data)?;
+    let fed = Fed { reader, moved: Arc::default(), ended };
+    judged(piped(work, tool, fed, &checked, shown).await?, Phase::Data)?;
     let others_load = moved.loaded(lane);
     let Some(list) = plan.lanes.lanes[lane].early().filter(|_| others_load) else {
         return Ok(false);
@@ -188,4 +201,33 @@ async fn built(work: &Work<'_>, plan: &Plan, list: &Path) -> Result<()> {
     let load = Load { section: Section::PostData, jobs: 1, trusted, source, list };
     let tool = loader(work, pg_restore(&work.restore.target, &load), trusted);
     judged(ended(work, &tool).await?, Phase::PostData)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block of rows of entry 2 that does not end.
+    struct Endless(Arc<AtomicBool>, u32);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1 += 1;
+            self.0.store(self.1 == 100, Ordering::Relaxed);
+            buffer.fill(1);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn what_others_load_is_not_read_to_its_end_for_a_tool_that_has_ended() {
+        let ended = Arc::<AtomicBool>::default();
+        let begin = [&[1_u8, 0, 2, 0, 0, 0][..], &[0, 0, 0, 0, 127]].concat();
+        let inner = std::io::Cursor::new(begin).chain(Endless(ended.clone(), 0));
+        let counted = Counted { inner: Box::new(inner), read: Arc::default(), ended };
+        let layout = crate::host::custom::Layout { head: 0, ints: 4 };
+        let mut rest = Vec::new();
+        Without::new(counted, layout, |id| id == 2).read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "{} bytes", rest.len());
+    }
 }

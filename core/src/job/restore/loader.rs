@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::process::ChildStdin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::host::control::Control;
 use crate::host::custom::Merged;
 use crate::host::threads;
 use crate::job::tools::tool;
-use crate::job::wait::{moving, until};
+use crate::job::wait::{joined, moving, until};
 
 /// Moved at once from the archive to the tool.
 const CHUNK: usize = 256 << 10;
@@ -124,28 +124,39 @@ pub(super) async fn fed_by(
         let progress = Progress { phase, bytes_done, bytes_total, ..Progress::default() };
         work.context.control.report(&progress);
     };
-    judged(piped(work, tool, reader, &moved, &checked, shown).await?, phase)
+    let fed = Fed { reader, moved: moved.clone(), ended: Arc::default() };
+    judged(piped(work, tool, fed, &checked, shown).await?, phase)
 }
 
-/// Runs a tool and feeds it, as long as `checked` lets it; `moved` counts the bytes.
+/// What a tool is fed with.
+pub(super) struct Fed {
+    pub(super) reader: Box<dyn Read + Send>,
+    /// Counts the bytes.
+    pub(super) moved: Arc<AtomicU64>,
+    /// Set when the tool has ended: nobody needs the rest.
+    pub(super) ended: Arc<AtomicBool>,
+}
+
+/// Runs a tool and feeds it, as long as `checked` lets it.
 pub(super) async fn piped(
     work: &Work<'_>,
     tool: Tool,
-    reader: Box<dyn Read + Send>,
-    moved: &Arc<AtomicU64>,
+    fed: Fed,
     checked: &dyn Control,
     shown: impl Fn(),
 ) -> Result<Outcome> {
     let tool = Tool { stdin: Stdin::Pipe, ..tool };
     let mut child = Child::spawn(&tool, work.context.harden)?;
-    let feeding = feed(reader, child.take_stdin(), moved.clone())?;
+    let Fed { reader, moved, ended } = fed;
+    let feeding = feed(reader, child.take_stdin(), moved)?;
     let outcome = until(checked, || {
         shown();
         child.try_wait()
     })
     .await?;
+    ended.store(true, Ordering::Relaxed);
     // What could not be read on is the reason; the tool only saw the end.
-    threads::join(feeding)??;
+    joined(work.context.control, feeding).await?;
     Ok(outcome)
 }
 
@@ -180,5 +191,5 @@ pub(super) fn judged(outcome: Outcome, phase: Phase) -> Result<()> {
     if outcome.success() {
         return Ok(());
     }
-    Err(outcome.into_failure(&format!("restore the section {}", phase.as_str())))
+    Err(outcome.into_load_failure(&format!("restore the section {}", phase.as_str())))
 }
