@@ -164,3 +164,54 @@ fn a_pattern_that_matches_nothing_is_named_before_anything_is_made() {
     let there = "SELECT count(*) FROM pg_database WHERE datname ~ 'part|restored'";
     assert_eq!(cluster.value("postgres", there), "0");
 }
+
+/// pg_dump makes what groups by a key when the key is there: a view first as one of NULLs, a
+/// materialized view not before the rows.
+#[test]
+fn queries_that_group_by_a_key_come_with_it_and_stand_in_nobody_s_way() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE TABLE c (id int PRIMARY KEY, name text);
+        CREATE TABLE o (customer int);
+        CREATE TABLE lone AS SELECT 1 AS i;
+        INSERT INTO c VALUES (1, 'one'), (2, 'two'); INSERT INTO o VALUES (1), (1), (2);
+        CREATE VIEW totals AS SELECT c.id, c.name, count(*) AS n FROM c JOIN o ON o.customer = c.id
+            GROUP BY c.id;
+        CREATE VIEW over AS SELECT name, n FROM totals;
+        CREATE MATERIALIZED VIEW m AS SELECT id, name, count(*) AS n FROM c GROUP BY id;
+        CREATE INDEX m_id ON m (id);
+        CREATE MATERIALIZED VIEW other AS SELECT id, name FROM c GROUP BY id";
+    cluster.psql("app", tables);
+    for how in ["", ", jobs => 2"] {
+        let id = cluster.back_up_app(how);
+        let part = |tables: &str| {
+            let call =
+                format!("CALL backup_restore({id}, target => 'part', tables => '{tables}'{how})");
+            cluster.sql("postgres", &call);
+            let all = "SELECT string_agg(concat_ws(' ', relname, relkind, relispopulated::text), ', ' \
+                              ORDER BY relname) \
+                       FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'";
+            cluster.value("part", all)
+        };
+        let dropped = || cluster.sql("postgres", "DROP DATABASE part");
+        assert_eq!(part("{o}"), "o r true");
+        dropped();
+        assert_eq!(part("{c,m}"), "c r true, m m true");
+        assert_eq!(cluster.value("part", "SELECT string_agg(name || n, ' ') FROM m"), "one1 two1");
+        assert_eq!(cluster.value("part", "SELECT to_regclass('m_id')"), "m_id");
+        assert_eq!(warnings(&cluster), "");
+        dropped();
+        assert_eq!(part("{m}"), "c r true, m m false");
+        assert!(warnings(&cluster).contains("without rows, because they read"));
+        dropped();
+        assert_eq!(part("{totals,o}"), "c r true, o r true, totals v true");
+        assert_eq!(cluster.value("part", "SELECT count(*) FROM totals"), "0");
+        dropped();
+        assert_eq!(part("{c,o,over}"), "c r true, o r true, over v true, totals v true");
+        let over = "SELECT string_agg(name || n, ' ' ORDER BY n) FROM over";
+        assert_eq!(cluster.value("part", over), "two1 one2");
+        dropped();
+    }
+    cluster.assert_clean();
+}

@@ -44,6 +44,16 @@ SELECT 'table', p.number, (SELECT pg_catalog.count(*) FROM relation
   FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]))
        WITH ORDINALITY p(s, r, number)";
 
+/// The numbers, from 1, of those of the names `$4` (schemas) and `$5` (relations) that a pattern
+/// matches.
+pub const MATCHED: &str = "
+SELECT r.number FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[]))
+       WITH ORDINALITY r(nsp, rel, number)
+ WHERE EXISTS (SELECT FROM pg_catalog.unnest($1::text[]) p WHERE r.nsp ~ p)
+    OR EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::text[]),
+                                      pg_catalog.unnest($3::text[])) p(s, r)
+                WHERE rel ~ p.r AND (p.s = '' OR nsp ~ p.s))";
+
 /// Every relation of the users, and whether it is chosen: those that a pattern matches, their
 /// children and partitions, and the sequences that they own or whose values they take. What belongs
 /// to an extension comes with the extension.

@@ -126,6 +126,34 @@ pub fn definitions(text: &str) -> String {
     text.lines().filter_map(number).collect()
 }
 
+/// A materialized view that pg_dump makes behind the rows, because its query groups by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    pub name: Printed,
+    /// The relations that it reads, as far as they are in the dump.
+    pub reads: Vec<Printed>,
+}
+
+/// Those that are not among the relations that are `there` with all definitions.
+pub fn late(entries: &[Entry], there: &HashSet<Printed>) -> Vec<Late> {
+    let relations = relations(entries);
+    let is_late = |entry: &&Entry| {
+        entry.toc.kind == "MATERIALIZED VIEW"
+            && entry.relation().is_some_and(|name| !there.contains(&name))
+    };
+    let late = entries.iter().filter(is_late).filter_map(|entry| {
+        let reads = entry.needs.iter().filter_map(|id| relations.get(id).cloned());
+        Some(Late { name: entry.relation()?, reads: reads.collect() })
+    });
+    late.collect()
+}
+
+fn relations(entries: &[Entry]) -> HashMap<u32, Printed> {
+    let is_relation = |entry: &&Entry| RELATIONS.contains(&entry.toc.kind.as_str());
+    let relation = |entry: &Entry| Some((entry.toc.dump_id, entry.relation()?));
+    entries.iter().filter(is_relation).filter_map(relation).collect()
+}
+
 /// What is restored when the definitions are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest {
@@ -143,11 +171,7 @@ pub fn rest(
     unread: &HashSet<Printed>,
     beside_live: bool,
 ) -> Rest {
-    let relations: HashMap<u32, Printed> = entries
-        .iter()
-        .filter(|entry| RELATIONS.contains(&entry.toc.kind.as_str()))
-        .filter_map(|entry| Some((entry.toc.dump_id, entry.relation()?)))
-        .collect();
+    let relations = relations(entries);
     let is_chosen = |id: &u32| relations.get(id).map(|name| chosen.contains(name));
     let mut kept: HashSet<u32> = HashSet::new();
     let mut foreign_keys = Vec::new();
@@ -161,10 +185,15 @@ pub fn rest(
             "TABLE DATA" | "SEQUENCE SET" => itself(chosen),
             "DEFAULT ACL" => !beside_live,
             _ if ABOUT_OTHERS.contains(&kind) => entry.needs.iter().any(|id| kept.contains(id)),
+            "MATERIALIZED VIEW" => itself(chosen) && !beside_live,
             _ if !BUILT_ON_ROWS.contains(&kind) => false,
             _ if beside_live && LEFT_OUT_BESIDE_LIVE.contains(&kind) => false,
             "MATERIALIZED VIEW DATA" => itself(chosen) && !itself(unread),
             "FK CONSTRAINT" => of_relations.iter().all(|chosen| *chosen),
+            // One of another table may well speak of a chosen one.
+            "POLICY" => is_own(entry, chosen),
+            // What makes a view of a stand-in is a definition: something chosen may read that.
+            "RULE" => is_own(entry, chosen) || entry.toc.name.ends_with(" _RETURN"),
             "INDEX ATTACH" => of_others.all(|id| kept.contains(id)),
             _ => of_relations.contains(&true),
         };
@@ -174,11 +203,26 @@ pub fn rest(
             foreign_keys.push(entry.toc.name.clone());
         }
     }
+    with_keys(entries, &mut kept);
     let list = list(entries.iter().filter(|entry| kept.contains(&entry.toc.dump_id)));
     Rest { list, foreign_keys }
 }
 
-/// Whether a foreign key is one of a chosen table: its tag is `table constraint`.
+/// Adds the keys that queries group by, also those of tables without rows: they cannot be made
+/// without.
+fn with_keys(entries: &[Entry], kept: &mut HashSet<u32>) {
+    let keys = entries.iter().filter(|entry| entry.toc.kind == "CONSTRAINT");
+    let keys: HashSet<u32> = keys.map(|entry| entry.toc.dump_id).collect();
+    let queries = entries.iter().filter(|entry| {
+        ["MATERIALIZED VIEW", "RULE"].contains(&entry.toc.kind.as_str())
+            && kept.contains(&entry.toc.dump_id)
+    });
+    let needed: Vec<u32> =
+        queries.flat_map(|entry| &entry.needs).filter(|id| keys.contains(id)).copied().collect();
+    kept.extend(needed);
+}
+
+/// Whether a foreign key, a rule or a policy is one of a chosen table: its tag is `table name`.
 fn is_own(entry: &Entry, chosen: &HashSet<Printed>) -> bool {
     let Some(schema) = entry.toc.schema.as_deref() else { return false };
     let spaces = entry.toc.name.match_indices(' ').map(|(at, _)| at);

@@ -7,13 +7,18 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
 use super::lists::{Lists, contents};
 use super::loader::{alone, fed, loader, phase_of, point};
-use super::relations::{Relation, chosen};
+use super::relations::{Relation, chosen, none_chosen};
 use super::{Work, into_schema, post_data};
-use crate::catalog::part::{INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, detach_partition, drop_relation};
+use crate::catalog::part::{
+    INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, MATCHED, Patterns, detach_partition, drop_relation,
+};
 use crate::catalog::qualified;
-use crate::decide::restore::part::{self, Entry, Printed, printed, some};
+use crate::decide::restore::part::{self, Entry, Late, Printed, printed, some};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Result};
 use crate::host::server::Server;
@@ -32,16 +37,23 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
     // Only now there are all schemas by which names are told apart.
     let entries = known(work, &session, &text).await?;
     let relations = chosen(work, &session).await?;
+    let late = late(work, &session, &entries, &relations).await?;
+    if late.is_empty() && !relations.iter().any(|relation| relation.is_chosen) {
+        return Err(none_chosen());
+    }
     if let Some(into) = &work.restore.into_schema {
         into_schema::fits(work, &session, &relations, into).await?;
     }
     detach(work, &session, &relations).await?;
-    let names: HashSet<Printed> = relations
+    let mut names: HashSet<Printed> = relations
         .iter()
         .filter(|relation| relation.is_chosen)
         .map(|relation| printed(&relation.schema, &relation.name))
         .collect();
-    let unread = unread(work, &session, &relations).await?;
+    names.extend(late.iter().map(|view| view.name.clone()));
+    let mut unread = unread(work, &session, &relations).await?;
+    let is_incomplete = |view: &&Late| !view.reads.iter().all(|read| names.contains(read));
+    unread.extend(late.iter().filter(is_incomplete).map(|view| view.name.clone()));
     let rest = part::rest(&entries, &names, &unread, work.restore.into_schema.is_some());
     let list = lists.write("rest", &rest.list)?;
     let is_chosen = |schema: &str, name: &str| names.contains(&printed(schema, name));
@@ -54,6 +66,28 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
     let left = drop_rest(work, &session, relations).await?;
     let unread = unread.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
     warn(work, &rest.foreign_keys, &left, unread).await
+}
+
+/// Chosen materialized views that are made behind the rows. Beside a live database there are none.
+async fn late(
+    work: &Work<'_>,
+    session: &Server,
+    entries: &[Entry],
+    relations: &[Relation],
+) -> Result<Vec<Late>> {
+    if work.restore.into_schema.is_some() {
+        return Ok(Vec::new());
+    }
+    let there = relations.iter().map(|relation| printed(&relation.schema, &relation.name));
+    let late = part::late(entries, &there.collect());
+    let (schemas, names): (Vec<String>, Vec<String>) =
+        late.iter().map(|view| view.name.clone()).unzip();
+    let patterns = Patterns::new(work.restore)?;
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &names];
+    let rows = session.rows(work.context.control, MATCHED, &params).await?;
+    let number = |row: &Row| usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
+    Ok(rows.iter().filter_map(|row| late.get(number(row)).cloned()).collect())
 }
 
 async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {

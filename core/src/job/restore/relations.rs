@@ -21,7 +21,7 @@ pub struct Relation {
     pub owner: String,
 }
 
-/// Every relation, and which are chosen. Errors: none is.
+/// Every relation that is there, and which are chosen.
 pub async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> {
     let Patterns { schemas, table_schemas, tables } = Patterns::new(work.restore)?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
@@ -37,10 +37,11 @@ pub async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> 
         table: row.get(6),
         owner: row.get(7),
     };
-    let relations: Vec<Relation> = rows.iter().map(relation).collect();
-    if relations.iter().any(|relation| relation.is_chosen) {
-        return Ok(relations);
-    }
-    Err(Failure::new(Class::UndefinedObject, "no table of the archive is chosen")
-        .detail("What belongs to an extension is restored with the whole database only."))
+    Ok(rows.iter().map(relation).collect())
+}
+
+/// Why nothing is restored of what matches.
+pub fn none_chosen() -> Failure {
+    Failure::new(Class::UndefinedObject, "no table of the archive is chosen")
+        .detail("What belongs to an extension is restored with the whole database only.")
 }
