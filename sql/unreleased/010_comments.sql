@@ -97,7 +97,8 @@ COMMENT ON COLUMN backup_history.database_size_bytes IS
     'Size of the database when it was backed up.';
 COMMENT ON COLUMN backup_history.sha256 IS
     'Of the archive, hexadecimal, computed from what was read back.';
-COMMENT ON COLUMN backup_history.verified_at IS 'When the archive was verified last.';
+COMMENT ON COLUMN backup_history.verified_at IS
+    'When the archive was verified last; of a restore, when the new database was whole.';
 COMMENT ON COLUMN backup_history.verify_level IS 'How far: file, list, read or restore.';
 COMMENT ON COLUMN backup_history.pinned IS 'Whether it is protected from retention and deletion.';
 COMMENT ON COLUMN backup_history.comment IS 'What the caller said.';

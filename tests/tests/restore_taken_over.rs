@@ -60,6 +60,70 @@ fn a_staging_database_that_was_opened_is_neither_dropped_nor_called_restored() {
     assert_eq!(cluster.databases(), format!("app {staging}"));
 }
 
+/// A restore into a new database stops where its rows are there and its indexes are not, and
+/// somebody opens that.
+fn opened_too_early() -> (Faults, Cluster, pg_backup_tests::Call, i32) {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    assert_eq!(cluster.make_aged(), "1");
+    faults.plant("after_data");
+    let call = cluster.call("postgres", "CALL backup_restore(1, target => 'copy')");
+    let runner = faults.wait("after_data");
+    cluster.sql("postgres", "ALTER DATABASE copy CONNECTION LIMIT -1");
+    (faults, cluster, call, runner)
+}
+
+#[test]
+fn a_new_database_that_was_opened_too_early_is_not_called_restored_after_a_crash() {
+    let (faults, mut cluster, call, runner) = opened_too_early();
+    signal(runner, Signal::SIGKILL);
+    faults.lift("after_data");
+    call.error();
+    cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
+    let told = told(&cluster);
+    assert!(told.contains("is \"copy\" now: somebody has renamed or opened it"), "{told}");
+    cluster.restart(Mode::Fast);
+    assert_eq!(cluster.databases(), "app copy");
+}
+
+#[test]
+fn a_new_database_that_was_opened_too_early_is_not_called_restored_when_its_restore_fails() {
+    let (faults, cluster, call, runner) = opened_too_early();
+    cluster.sql("postgres", &format!("SELECT pg_cancel_backend({runner})"));
+    faults.lift("after_data");
+    let error = call.error();
+    assert_eq!(error.sqlstate, "57014");
+    assert!(error.detail.contains("opened the unfinished database \"copy\""), "{error}");
+    cluster.wait_for_restore("postgres", &["manual cancelled".to_owned()]);
+    assert_eq!(cluster.databases(), "app copy");
+}
+
+/// What becomes of a database is found out before anything is done to it, if not now, then later.
+#[test]
+fn nothing_is_dropped_while_nobody_can_look() {
+    let (faults, cluster, call, _) = opened_too_early();
+    cluster.sql("postgres", "ALTER DATABASE copy CONNECTION LIMIT 0");
+    let hba = cluster.data_dir().join("pg_hba.conf");
+    let before = std::fs::read_to_string(&hba).unwrap();
+    let set = |text: &str| {
+        std::fs::write(&hba, text).unwrap();
+        cluster.sql("postgres", "SELECT pg_reload_conf()");
+    };
+    set("local all all reject\n");
+    let reject = "SELECT string_agg(auth_method, '') FROM pg_hba_file_rules";
+    assert_eq!(cluster.value("postgres", reject), "reject");
+    let ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                WHERE application_name LIKE 'pg_backup%' AND backend_type = 'client backend'";
+    assert_ne!(cluster.value("postgres", ours), "0");
+    faults.lift("after_data");
+    let error = call.error();
+    assert!(error.detail.contains("could not be found out"), "{error}");
+    assert_eq!(cluster.databases(), "app copy");
+    set(&before);
+    cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
+    assert_eq!(cluster.databases(), "app");
+}
+
 #[test]
 fn a_restore_that_fails_drops_what_it_has_made_whatever_its_name_and_nothing_else() {
     let faults = Faults::default();

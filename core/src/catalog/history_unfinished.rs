@@ -25,7 +25,8 @@ impl History<'_> {
         let sql = format!(
             "SELECT id, status, file, size_bytes, sha256, \
              CASE WHEN kind = 'backup' AND origin <> 'manual' THEN schedule END, \
-             target_id, target_name, database, origin IN ('rollback', 'accept', 'expired') FROM {} \
+             target_id, target_name, database, origin IN ('rollback', 'accept', 'expired'), \
+             verified_at IS NOT NULL FROM {} \
              WHERE status IN ('queued', 'running', 'verifying') ORDER BY id LIMIT 10000",
             self.runs
         );
@@ -42,6 +43,7 @@ impl History<'_> {
                 name,
                 database: row.get(8),
                 is_kept: row.get(9),
+                is_whole: row.get(10),
             }),
         };
         Ok(rows.iter().map(unfinished).collect())
@@ -63,7 +65,19 @@ impl History<'_> {
             name: row.get(1),
             database: row.get(2),
             is_kept: false,
+            is_whole: false,
         };
         Ok(rows.iter().map(target).collect())
+    }
+
+    /// The database of restore `id` is what the archive holds, and is going to be opened.
+    pub async fn whole(&self, id: i64) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET verified_at = pg_catalog.clock_timestamp() \
+             WHERE id = $1 AND tableoid = {}",
+            self.runs, self.table
+        );
+        let count = self.server.execute(self.control, &sql, &[&id]).await;
+        self.touched(id, count.map_err(history_failure)?)
     }
 }

@@ -11,6 +11,9 @@ pub struct Target {
     pub database: String,
     /// It was there before, kept by an earlier restore.
     pub is_kept: bool,
+    /// The restore had come to where it opens it: who finds it open before that has been let in by
+    /// somebody else.
+    pub is_whole: bool,
 }
 
 /// What the server says.
@@ -40,7 +43,9 @@ pub fn standing(target: &Target, now: &Now) -> Standing {
     // A database that takes the place of another has its name only when all is done.
     let is_new_name = target.name != target.database;
     match () {
-        () if now.name == target.database && (is_new_name || now.is_open) => Standing::Finished,
+        () if now.name == target.database && (is_new_name || now.is_open && target.is_whole) => {
+            Standing::Finished
+        }
         () if now.name != target.name => Standing::Taken,
         () if target.is_kept => Standing::Reopened,
         () if now.is_open => Standing::Taken,
@@ -54,7 +59,7 @@ mod tests {
 
     fn judged(made_as: &str, database: &str, is_kept: bool, now: &str, is_open: bool) -> Standing {
         let (name, database) = (made_as.to_owned(), database.to_owned());
-        let target = Target { id: 1, name, database, is_kept };
+        let target = Target { id: 1, name, database, is_kept, is_whole: !is_kept };
         standing(&target, &Now { name: now.to_owned(), is_open })
     }
 
@@ -76,6 +81,21 @@ mod tests {
         assert_eq!(plain("copy", true), Standing::Finished);
         assert_eq!(plain("copy", false), Standing::Unfinished);
         assert_eq!(plain("mine", false), Standing::Taken);
+    }
+
+    #[test]
+    fn a_new_database_that_was_opened_before_it_was_whole_is_somebody_s() {
+        let name = "copy".to_owned();
+        let target = Target {
+            id: 1,
+            name: name.clone(),
+            database: name.clone(),
+            is_kept: false,
+            is_whole: false,
+        };
+        let now = |is_open| standing(&target, &Now { name: name.clone(), is_open });
+        assert_eq!(now(true), Standing::Taken);
+        assert_eq!(now(false), Standing::Unfinished);
     }
 
     #[test]

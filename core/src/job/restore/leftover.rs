@@ -66,7 +66,8 @@ fn gone(name: String, done: Result<()>, server: &Server) -> Result<Leftover> {
     }
 }
 
-async fn now(server: &Server, control: &dyn Control, id: u32) -> Result<Option<Now>> {
+/// Where the database with this id stands, if it is there.
+pub(super) async fn now(server: &Server, control: &dyn Control, id: u32) -> Result<Option<Now>> {
     let rows = server.rows(control, DATABASE_NOW, &[&id]).await?;
     Ok(rows.first().map(|row| Now { name: row.get(0), is_open: row.get(1) }))
 }
@@ -100,12 +101,14 @@ pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Resu
 
 /// Whether a database is whole and has its name, whatever the last statement has said. `elsewhere`
 /// are the databases that must not be asked.
-pub async fn is_in_place(context: &Context<'_>, elsewhere: &[&str], target: &Target) -> bool {
+pub async fn is_in_place(
+    context: &Context<'_>,
+    elsewhere: &[&str],
+    target: &Target,
+) -> Result<bool> {
     let control = last_words(context.control, DROP_TIME);
     let context = &Context { control: &control, ..*context };
-    let now = async {
-        let server = session_elsewhere(context, elsewhere).await?;
-        now(&server, &control, target.id).await
-    };
-    now.await.is_ok_and(|now| now.is_some_and(|now| standing(target, &now) == Standing::Finished))
+    let server = session_elsewhere(context, elsewhere).await?;
+    let now = now(&server, &control, target.id).await?;
+    Ok(now.is_some_and(|now| standing(target, &now) == Standing::Finished))
 }

@@ -10,6 +10,7 @@ mod carry;
 mod check;
 mod ended;
 mod extract;
+mod failed;
 mod globals;
 mod into_schema;
 mod lanes;
@@ -38,8 +39,10 @@ pub use leftover::{Leftover, leftover};
 pub use rehearse::rehearse;
 pub use rollback::{none_kept, run as rollback};
 
+use std::cell::Cell;
 use std::time::Duration;
 
+use self::failed::End;
 use super::context::Context;
 use super::hooks::{self, Event, Facts};
 use super::wait::{deadline, last_words};
@@ -52,8 +55,7 @@ use crate::decide::manifest::Manifest;
 use crate::decide::naming::cut_name;
 use crate::decide::progress::{Phase, Progress};
 use crate::decide::request::{Backup, Home, Restore};
-use crate::decide::restore::standing::Target;
-use crate::error::{Class, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::fault;
 use crate::host::archive::reader::Archive;
 use crate::host::server::Server;
@@ -73,6 +75,8 @@ struct Work<'a> {
     server: Server,
     archive: Archive,
     manifest: Manifest,
+    /// The new database is what the archive holds, and is going to be opened.
+    is_whole: Cell<bool>,
 }
 
 /// Restores and records it.
@@ -96,7 +100,11 @@ pub async fn run(context: &Context<'_>, home: &Home, restore: &Restore) -> Resul
     let restore = &placed(restore, id);
     let facts = facts(id, restore);
     match steps(context, home, &history, id, restore, &stored, &facts).await {
-        Ok(()) => ended::ended(context, home, &history, restore, id, &facts).await,
+        Ok(End::Whole) => ended::ended(context, home, &history, restore, id, &facts).await,
+        Ok(End::Unknown(failure)) => {
+            control.unrecorded();
+            Err(failure)
+        }
         Err(failure) => {
             let failure = ending::record(context, home, &history, id, failure).await;
             ended::on_failure(context, home, id, &facts, &failure).await;
@@ -131,7 +139,7 @@ async fn steps(
     restore: &Restore,
     stored: &StoredArchive,
     facts: &Facts,
-) -> Result<()> {
+) -> Result<End> {
     let mut work = checked(context, history, id, restore, stored).await?;
     hooks::run(context, home, history, Event::BeforeRestore, facts).await?;
     if let Some(backup) = &restore.safety_backup {
@@ -155,13 +163,13 @@ async fn steps(
             None => Ok(()),
         }
     };
-    let done = done.await;
-    match done {
-        Err(failure) if !work.is_in_place().await => Err(undone(&work, failure).await),
-        _ if restore.into_schema.is_some() => into_schema::finished(&work).await,
-        // The word that it is opened, or has its name, was lost; that it is so was not.
-        _ => Ok(()),
+    if let Err(failure) = done.await {
+        return failed::end(&work, failure).await;
     }
+    if restore.into_schema.is_some() {
+        into_schema::finished(&work).await?;
+    }
+    Ok(End::Whole)
 }
 
 /// An archive of the database before it is replaced. It is a run of its own.
@@ -188,7 +196,8 @@ async fn checked<'a>(
     let (mut archive, manifest) = check::passed(context, &server, restore, stored).await?;
     globals::make(context, history, id, restore, &mut archive, &manifest).await?;
     let target = server.one(context.control, FREE_ID, &[]).await?.get(0);
-    Ok(Work { context, history, restore, id, target, server, archive, manifest })
+    let is_whole = Cell::new(false);
+    Ok(Work { context, history, restore, id, target, server, archive, manifest, is_whole })
 }
 
 /// Makes the empty database.
@@ -221,32 +230,6 @@ async fn filled(work: &mut Work<'_>) -> Result<()> {
     load::compare_and_analyze(work).await
 }
 
-/// Takes the database of a failed restore away.
-async fn undone(work: &Work<'_>, failure: Failure) -> Failure {
-    let Work { context, restore, server, .. } = work;
-    let control = last_words(context.control, DROP_TIME);
-    let context = &Context { control: &control, ..**context };
-    let mut dropped = leftover::remove(context, server, work.target).await;
-    if dropped.is_err() && server.is_closed() {
-        // Somebody has ended our session: another one does it.
-        dropped = async {
-            let again = outside(context, restore).await?;
-            leftover::remove(context, &again, work.target).await
-        }
-        .await;
-    }
-    let Err(left) = dropped else { return failure };
-    let detail = format!(
-        "{} The unfinished database \"{}\" could not be dropped: {}.",
-        failure.detail, restore.target, left.message
-    );
-    let hint = match failure.class {
-        Class::Interrupted => "It is removed when the server is up again.".to_owned(),
-        _ => format!("DROP DATABASE it by hand. {}", failure.hint),
-    };
-    Failure { detail: detail.trim_start().to_owned(), hint, ..failure }
-}
-
 /// A session in a database that is neither made nor replaced: for what belongs to no database in
 /// particular, and for the swap.
 async fn outside(context: &Context<'_>, restore: &Restore) -> Result<Server> {
@@ -276,14 +259,5 @@ impl Work<'_> {
     /// Shows a phase, and tells whoever listens.
     async fn phase(&self, phase: Phase) {
         announce(self.context, self.history, self.id, self.restore, phase).await;
-    }
-
-    /// Whether all is done, whatever the last statement has said.
-    async fn is_in_place(&self) -> bool {
-        let Work { context, restore, .. } = self;
-        let (name, database) = (restore.target.clone(), restore.database().to_owned());
-        let target = Target { id: self.target, name, database, is_kept: false };
-        let names = [restore.database(), &restore.target];
-        leftover::is_in_place(context, &names, &target).await
     }
 }

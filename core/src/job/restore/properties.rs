@@ -17,6 +17,9 @@ pub async fn apply(work: &Work<'_>) -> Result<()> {
         statements.extend(privileges(work, acl).await?);
     }
     if work.restore.replace.is_none() {
+        work.history.whole(work.id).await?;
+        work.is_whole.set(true);
+        crate::fault::point("whole");
         statements.push(open(&work.restore.target, database));
     }
     work.server.batch(work.context.control, &transaction(&statements)).await

@@ -94,8 +94,8 @@ async fn back(
     fault::point("rollback_swapped");
     let Err(failure) = swapped else { return Ok(()) };
     let (name, database) = (kept.clone(), live.clone());
-    let target = Target { id: target, name, database, is_kept: true };
-    if leftover::is_in_place(context, &[live, &kept], &target).await {
+    let target = Target { id: target, name, database, is_kept: true, is_whole: false };
+    if leftover::is_in_place(context, &[live, &kept], &target).await.is_ok_and(|is| is) {
         // The word that the names are changed was lost, the names are not.
         return Ok(());
     }
