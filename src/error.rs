@@ -61,9 +61,20 @@ pub fn unwrap<T>(result: Result<T, Failure>) -> T {
 
 /// Tells the caller something that is no error.
 pub fn notice(text: &str) {
-    let ascii = || text.replace(|c: char| !c.is_ascii(), "?");
-    let text = if crate::pg::takes_utf8() { text.to_owned() } else { ascii() };
-    pgrx::notice!("{text}");
+    pgrx::notice!("{}", takeable(text));
+}
+
+/// Warns the caller of something that his call came to.
+pub fn warning(text: &str) {
+    pgrx::warning!("{}", takeable(text));
+}
+
+/// In ASCII where the database's encoding may not hold it: that would be an error about itself.
+fn takeable(text: &str) -> String {
+    match crate::pg::takes_utf8() {
+        true => text.to_owned(),
+        false => text.replace(|c: char| !c.is_ascii(), "?"),
+    }
 }
 
 /// Writes a failure to the server log as a WARNING of a worker.
@@ -72,25 +83,14 @@ pub fn log_warning(failure: Failure) {
 }
 
 fn report(failure: Failure) -> ErrorReport {
-    let failure = if crate::pg::takes_utf8() { failure } else { in_ascii(failure) };
-    let report = ErrorReport::new(sqlstate(failure.class), failure.message, "pg_backup");
-    let report = match failure.detail {
+    let message = takeable(&failure.message);
+    let report = ErrorReport::new(sqlstate(failure.class), message, "pg_backup");
+    let report = match takeable(&failure.detail) {
         detail if detail.is_empty() => report,
         detail => report.set_detail(detail),
     };
-    match failure.hint {
+    match takeable(&failure.hint) {
         hint if hint.is_empty() => report,
         hint => report.set_hint(hint),
-    }
-}
-
-/// What the database's encoding may not hold would replace this error by one about itself.
-fn in_ascii(failure: Failure) -> Failure {
-    let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "?");
-    Failure {
-        class: failure.class,
-        message: ascii(&failure.message),
-        detail: ascii(&failure.detail),
-        hint: ascii(&failure.hint),
     }
 }

@@ -6,7 +6,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::backup::new_run;
 use pgrx::prelude::*;
 
-use super::{home, names};
+use super::{home, names, waited};
 use crate::error::unwrap;
 use crate::worker::call;
 use crate::{catalog, pg, settings};
@@ -47,7 +47,7 @@ fn create(options: BackupOptions, database: Option<String>, wait: bool) -> Resul
     if wait {
         call::ensure_nothing_written("backup_create()")?;
         let request = Request { home: home(0)?, task: Task::Backup(backup) };
-        return Ok(call::run(&request)?.id);
+        return waited(&request);
     }
     let id = catalog::next_id(&catalog::schema()?)?;
     let home = home(id)?;

@@ -9,7 +9,7 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::scan::Finding;
 use pgrx::prelude::*;
 
-use super::{audited_home, ensure_superuser, not_null};
+use super::{audited_home, ensure_superuser, not_null, waited};
 use crate::error::unwrap;
 use crate::worker::call;
 use crate::{pg, settings};
@@ -37,7 +37,7 @@ fn import(path: &str, comment: Option<String>) -> Result<i64> {
         take: false,
         limits: settings::limits(),
     });
-    Ok(call::run(&Request { home: audited_home("backup_import", 0)?, task })?.id)
+    waited(&Request { home: audited_home("backup_import", 0)?, task })
 }
 
 #[pg_extern(volatile, parallel_unsafe)]

@@ -23,7 +23,9 @@ mod verify;
 
 use pg_backup_core::decide::request::{Home, Record, Request, Task};
 use pg_backup_core::error::{Class, Failure, Result};
+use pg_backup_core::job::Report;
 
+use crate::error::{log_warning, warning};
 use crate::worker::call;
 use crate::{catalog, pg};
 
@@ -58,6 +60,16 @@ fn audited_home(call: &str, id: i64) -> Result<Home> {
 fn record(action: &str, id: i64) -> Result<()> {
     let (home, task) = (audited_home(action, 0)?, Task::Record(Record { id }));
     call::run(&Request { home, task }).map(drop)
+}
+
+/// Runs a job, waits for its end, and warns the caller of what its run warns of. Gives the run's
+/// id.
+fn waited(request: &Request) -> Result<i64> {
+    let Report { id, told, warnings, .. } = call::run(request)?;
+    let is_told = |text: &String| warnings.iter().any(|beside| text.starts_with(&beside.message));
+    told.iter().filter(|text| !is_told(text)).for_each(|text| warning(text));
+    warnings.into_iter().for_each(log_warning);
+    Ok(id)
 }
 
 /// An argument that must be there.

@@ -4,6 +4,7 @@
 use std::ffi::CStr;
 
 use pg_backup_core::catalog::history::NewRun;
+use pg_backup_core::catalog::history_files::no_backup;
 use pg_backup_core::catalog::restore_steps::steps;
 use pg_backup_core::decide::manifest::Manifest;
 use pg_backup_core::decide::request::{KeptEnd, Request, Restore, Rollback, Task};
@@ -11,8 +12,8 @@ use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
 
-use super::restore_arguments::{Asked, no_backup, replaces_own};
-use super::{audited_home, ensure_superuser, home};
+use super::restore_arguments::{Asked, replaces_own};
+use super::{audited_home, ensure_superuser, home, waited};
 use crate::error::{notice, unwrap};
 use crate::worker::call;
 use crate::{catalog, pg};
@@ -80,10 +81,9 @@ fn restore(asked: Asked) -> Result<i64> {
     }
     let told = told(&restore);
     let home = audited_home("backup_restore", 0)?;
-    let run = call::run(&Request { home, task: Task::Restore(restore) })?;
-    run.warnings.into_iter().for_each(crate::error::log_warning);
-    notice(&format!("run {} restored backup {backup} {told}", run.id));
-    Ok(run.id)
+    let run = waited(&Request { home, task: Task::Restore(restore) })?;
+    notice(&format!("run {run} restored backup {backup} {told}"));
+    Ok(run)
 }
 
 /// Where the backup went.
@@ -153,7 +153,7 @@ fn rollback(restore_id: Option<i64>, end: KeptEnd) -> Result<i64> {
         return Ok(id);
     }
     let home = audited_home(if back { "backup_rollback" } else { "backup_accept" }, 0)?;
-    let run = call::run(&Request { home, task })?.id;
+    let run = waited(&Request { home, task })?;
     notice(&match back {
         true => format!("run {run} swapped database \"{kept}\" back: it is \"{database}\" again"),
         false => format!("run {run} dropped database \"{kept}\": restore {restore} is accepted"),

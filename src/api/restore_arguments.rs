@@ -1,5 +1,6 @@
 //! The arguments of `backup_restore()`, and what they ask for.
 
+use pg_backup_core::catalog::history_files::no_backup;
 use pg_backup_core::decide::backup_options::{Asked as AskedBackup, BackupOptions};
 use pg_backup_core::decide::naming::cut_name;
 use pg_backup_core::decide::request::{Backup, IntoSchema, Restore, Safety};
@@ -102,12 +103,6 @@ impl Asked {
         }
         Ok(())
     }
-}
-
-/// What is said of an id that is no backup's.
-pub fn no_backup(id: i64) -> Failure {
-    Failure::new(Class::UndefinedObject, format!("backup {id} does not exist"))
-        .hint("See backup_history for the ids of backups in this database.")
 }
 
 /// Whether the caller's own database is replaced: its session ends at the swap.

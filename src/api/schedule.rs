@@ -10,8 +10,8 @@ use pg_backup_core::job::scheduled::backup_of;
 use pgrx::prelude::*;
 use pgrx::{JsonB, datum::Interval};
 
-use super::home;
 use super::schedule_arguments::{Arguments, no_name};
+use super::{home, waited};
 use crate::catalog::schedules::{self, Checked};
 use crate::error::{notice, unwrap};
 use crate::worker::{call, pending};
@@ -172,7 +172,7 @@ fn run(name: &str, wait: bool) -> Result<i64> {
     };
     if wait {
         call::ensure_nothing_written("backup_run()")?;
-        return Ok(call::run(&Request { home: home(0)?, task: scheduled(&entry)? })?.id);
+        return waited(&Request { home: home(0)?, task: scheduled(&entry)? });
     }
     let id = catalog::next_id(&schema)?;
     let home = home(id)?;

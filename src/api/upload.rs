@@ -12,7 +12,7 @@ use pg_backup_core::host::upload::{NewUpload, Upload, Uploads};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{audited_home, ensure_superuser, not_null, record};
+use super::{audited_home, ensure_superuser, not_null, record, waited};
 use crate::error::{log_warning, unwrap};
 use crate::worker::call;
 use crate::{pg, settings};
@@ -98,10 +98,10 @@ fn finish(id: Option<i64>) -> Result<i64> {
         limits: settings::limits(),
     };
     let home = audited_home("backup_upload_finish", 0)?;
-    let report = call::run(&Request { home, task: Task::Import(import) })?;
+    let run = waited(&Request { home, task: Task::Import(import) })?;
     // The backup is there, whatever becomes of what is left of the upload.
     held.finish().unwrap_or_else(log_warning);
-    Ok(report.id)
+    Ok(run)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]

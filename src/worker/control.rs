@@ -1,6 +1,8 @@
 //! How a worker hosts jobs of the engine: it looks for signals and for a cancelled slot, shows
 //! progress in the slot, and keeps up with what the server wants of every process.
 
+use std::cell::RefCell;
+
 use pg_backup_core::decide::progress::Progress;
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::host::control::Control;
@@ -9,8 +11,11 @@ use super::slots::{self, Ticket};
 use crate::pg::{self, Stop};
 
 /// The control of a runner for its job, or of the launcher, which has none.
+#[derive(Default)]
 pub struct WorkerControl {
     pub ticket: Option<Ticket>,
+    /// What runs of the job warned of.
+    pub warned: RefCell<Vec<String>>,
 }
 
 impl WorkerControl {
@@ -51,6 +56,10 @@ impl Control for WorkerControl {
     fn waiters(&self) -> Vec<i32> {
         let Some(ticket) = self.ticket else { return Vec::new() };
         slots::read(|table| table.get(ticket).map(slots::Slot::waiters)).unwrap_or_default()
+    }
+
+    fn warned(&self, warnings: Vec<String>) {
+        self.warned.borrow_mut().extend(warnings);
     }
 
     fn schedules_changed(&self) {

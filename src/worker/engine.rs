@@ -14,7 +14,7 @@ pub fn engine<T>(step: impl AsyncFnOnce(&Context<'_>) -> Result<T>) -> Result<T>
     let runtime = super::event_loop();
     let runtime = runtime.map_err(|e| Failure::io("start an event loop", &e))?;
     let settings = settings::load();
-    let control = WorkerControl { ticket: None };
+    let control = WorkerControl::default();
     let context = Context { settings: &settings, harden: pg::harden, control: &control };
     runtime.block_on(step(&context))
 }

@@ -55,11 +55,13 @@ fn attach(index: usize) -> Option<(Ticket, Result<Request>)> {
 /// Runs the job to its end.
 fn host(ticket: Ticket, request: &Request) -> Result<Report> {
     let settings = settings::load();
-    let control = WorkerControl { ticket: Some(ticket) };
+    let control = WorkerControl { ticket: Some(ticket), ..WorkerControl::default() };
     let context = Context { settings: &settings, harden: pg::harden, control: &control };
     let runtime = super::event_loop();
     let runtime = runtime.map_err(|e| Failure::io("start the job's event loop", &e))?;
-    runtime.block_on(job::run(&context, request))
+    let mut report = runtime.block_on(job::run(&context, request))?;
+    report.tell(control.warned.take());
+    Ok(report)
 }
 
 /// Gives the result to who waits, and what follows from it to the launcher. `opened`: the job

@@ -110,6 +110,14 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
     }
 
+    /// The same for what it says beside that: notices and warnings.
+    pub fn psql_says(&self, database: &str, sql: &str) -> String {
+        let output = self.run_psql(database, sql);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "psql failed on {sql}\n{said}");
+        said
+    }
+
     /// The same for SQL that must fail: psql's exit code and standard error.
     pub fn psql_err(&self, database: &str, sql: &str) -> (i32, String) {
         let output = self.run_psql(database, sql);

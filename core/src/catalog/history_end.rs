@@ -6,8 +6,8 @@ use super::events::{Event, announce};
 use super::history::{Fit, History, history_failure};
 use crate::error::{Class, Failure, Result};
 
-/// What an event tells of a run beside its end.
-const RUN: &str = "kind, database, schedule";
+/// What an event tells of a run beside its end, and what the row warns of.
+const RUN: &str = "kind, database, schedule, coalesce(warnings, '{}')";
 
 impl History<'_> {
     /// The archive is published and verified.
@@ -96,6 +96,9 @@ impl History<'_> {
             phase: None,
         };
         announce(self.server, self.control, &event).await;
+        if status == "succeeded" {
+            self.control.warned(row.get(3));
+        }
         Ok(())
     }
 }

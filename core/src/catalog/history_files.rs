@@ -164,7 +164,8 @@ pub struct Doomed {
     pub removal: String,
 }
 
-fn no_backup(id: i64) -> Failure {
+/// What is said of an id that is no backup's.
+pub fn no_backup(id: i64) -> Failure {
     Failure::new(Class::UndefinedObject, format!("backup {id} does not exist"))
         .hint("See backup_history for the ids of backups in this database.")
 }

@@ -17,6 +17,8 @@ pub trait Control {
     fn waiters(&self) -> Vec<i32>;
     /// The run ended, but its row could not be told: the host has to see to it later.
     fn unrecorded(&self);
+    /// A run has ended well, and its row warns of this.
+    fn warned(&self, warnings: Vec<String>);
     /// A schedule of the home database has another next time than whoever planned it knows.
     fn schedules_changed(&self);
     /// Another database, of this id, has the name `database` from now on, and with it the history:

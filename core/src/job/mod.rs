@@ -46,6 +46,9 @@ pub struct Report {
     /// What was written for people, outside of the backup directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copied: Vec<CopiedOut>,
+    /// What its run warns of, for the caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
     /// What went wrong beside it, for the log.
     #[serde(default)]
     pub warnings: Vec<Failure>,
@@ -61,6 +64,27 @@ pub struct CopiedOut {
     pub bytes: u64,
     /// Of a file.
     pub sha256: Option<String>,
+}
+
+/// Most bytes of warnings that a caller is told: a slot holds no more than some thousand.
+const TOLD_MAX: usize = 3000;
+
+impl Report {
+    /// Tells the caller what runs warned of, as much of it as fits.
+    pub fn tell(&mut self, mut warnings: Vec<String>) {
+        let mut bytes = 0;
+        let mut fits = |text: &String| {
+            bytes += text.len();
+            bytes <= TOLD_MAX
+        };
+        let fitting = warnings.iter().map_while(|text| fits(text).then_some(())).count();
+        let more = warnings.len() - fitting;
+        warnings.truncate(fitting);
+        if more > 0 {
+            warnings.push(format!("{more} more: see warnings in backup_history"));
+        }
+        self.told = warnings;
+    }
 }
 
 /// One finding.
@@ -134,7 +158,7 @@ async fn hosted(context: &Context<'_>, request: &Request) -> Result<Report> {
         Task::Export(export) => export::run(context, &request.home, export).await,
         Task::Import(import) => import::run(context, &request.home, import).await,
         Task::Scan(scan) => scan::run(context, &request.home, scan).await,
-        Task::Check(check) => check::run(context, &request.home, check).await,
+        Task::Check => check::run(context, &request.home).await,
         Task::Record(_) => Ok(Report::default()),
         Task::Compare(asked) => compare::run(context, &request.home, asked).await,
     }

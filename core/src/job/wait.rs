@@ -73,6 +73,10 @@ impl<J: Fn(Result<()>) -> Result<()>> Control for Judged<'_, J> {
         self.inner.unrecorded();
     }
 
+    fn warned(&self, warnings: Vec<String>) {
+        self.inner.warned(warnings);
+    }
+
     fn schedules_changed(&self) {
         self.inner.schedules_changed();
     }
