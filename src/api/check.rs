@@ -1,6 +1,6 @@
 //! `backup_check()`: the doctor. What this backend sees itself, then what a runner sees.
 
-use pg_backup_core::decide::request::{Check, Request, Task};
+use pg_backup_core::decide::request::{Request, Task};
 use pg_backup_core::error::{Failure, Result};
 use pg_backup_core::job::ReportRow;
 use pgrx::prelude::*;
@@ -35,8 +35,7 @@ fn backup_check() -> TableIterator<
 fn check() -> Result<Vec<ReportRow>> {
     let mut rows = vec![preload()];
     if slots::is_ready() && !pg::in_recovery() {
-        let request =
-            Request { home: home(0)?, task: Task::Check(Check { database: pg::database_name() }) };
+        let request = Request { home: home(0)?, task: Task::Check };
         match call::run(&request) {
             Ok(report) => {
                 rows.push(ReportRow::ok("launcher", "running, and starts runners"));

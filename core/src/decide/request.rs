@@ -75,7 +75,7 @@ pub enum Task {
     Import(Import),
     Scan(Scan),
     /// The runner's part of `backup_check()`; leaves no row.
-    Check(Check),
+    Check,
     /// `backup_compatibility()` of a backup of another database; leaves no row.
     Compare(Compare),
     /// Something that the session does itself; leaves no row but that of the audit.
@@ -210,12 +210,6 @@ pub struct Record {
     pub id: i64,
 }
 
-/// What the doctor looks at beside the server itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    pub database: String,
-}
-
 impl Task {
     /// The word in the history's column `kind`.
     pub fn kind(&self) -> &'static str {
@@ -228,7 +222,7 @@ impl Task {
             Task::Export(_) => "export",
             Task::Import(_) => "import",
             Task::Scan(_) => "scan",
-            Task::Check(_) | Task::RestoreCheck(_) | Task::Compare(_) | Task::Record(_) => "check",
+            Task::Check | Task::RestoreCheck(_) | Task::Compare(_) | Task::Record(_) => "check",
         }
     }
 
@@ -248,7 +242,7 @@ impl Task {
             | Task::RestoreCheck(_)
             | Task::Extract(_)
             | Task::Export(_)
-            | Task::Check(_)
+            | Task::Check
             | Task::Compare(_)
             | Task::Record(_) => None,
         }
@@ -269,7 +263,7 @@ impl Task {
             | Task::Export(_)
             | Task::Import(_)
             | Task::Scan(_)
-            | Task::Check(_)
+            | Task::Check
             | Task::Compare(_)
             | Task::Record(_) => None,
         }

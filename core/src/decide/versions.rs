@@ -43,11 +43,6 @@ impl Versions<'_> {
         Some(failure.detail(self.detail()).hint(self.hint(database)))
     }
 
-    /// Whether the SQL may need what the library does not have.
-    pub fn is_sql_newer(&self) -> bool {
-        order(self.sql, self.library) == Ordering::Greater
-    }
-
     fn detail(&self) -> &'static str {
         match order(self.sql, self.library) {
             Ordering::Less => {

@@ -8,7 +8,7 @@ use super::{Report, ReportRow};
 use crate::catalog::facts::{RESTORING, WAY_BACK};
 use crate::catalog::recovery::EXTENSION;
 use crate::decide::progress::{Phase, Progress};
-use crate::decide::request::{Check, Home};
+use crate::decide::request::Home;
 use crate::decide::versions::LIBRARY;
 use crate::error::{Failure, Result};
 use crate::host::dir::BackupDir;
@@ -17,7 +17,7 @@ use crate::host::signing::keys;
 use crate::host::space::free_bytes;
 
 /// Looks at everything.
-pub async fn run(context: &Context<'_>, home: &Home, _check: &Check) -> Result<Report> {
+pub async fn run(context: &Context<'_>, home: &Home) -> Result<Report> {
     context.control.report(&Progress { phase: Phase::Checking, ..Progress::default() });
     let mut rows = Vec::new();
     directory(context, &mut rows);

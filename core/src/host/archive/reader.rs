@@ -112,7 +112,8 @@ pub(super) fn read_whole(mut member: MemberReader) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_failure(error: &io::Error) -> Failure {
+/// What could not be read of an archive, and why.
+pub fn read_failure(error: &io::Error) -> Failure {
     Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive", error))
 }
 

@@ -145,7 +145,6 @@ pub async fn make(
         server.batch(control, statement).await.map_err(unmade)?;
     }
     server.batch(control, SEEN).await?;
-    crate::fault::point("globals_made");
     history.warn(id, &told(&missing)).await
 }
 

@@ -8,14 +8,12 @@ use crate::catalog::restore::REPLACEABLE;
 use crate::decide::compatibility::{Badge, Compatibility, compare};
 use crate::decide::manifest::Manifest;
 use crate::decide::request::Restore;
+use crate::decide::restore::part::some;
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::ReportRow;
 use crate::job::context::Context;
 use crate::job::migrations::applied_migrations;
-
-/// Names of a list that a row shows.
-const SHOWN: usize = 5;
 
 /// What the server says of it.
 #[derive(Debug, Deserialize)]
@@ -118,15 +116,7 @@ fn slots(found: &Live) -> ReportRow {
 fn list(subject: &str, status: &str, what: &str, names: &[String], hint: &str) -> ReportRow {
     match names {
         [] => ReportRow::ok(subject, "none"),
-        names => ReportRow::new(subject, status, format!("{what}: {}", shown(names)), hint),
-    }
-}
-
-fn shown(names: &[String]) -> String {
-    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => first,
-        more => format!("{first} and {more} more"),
+        names => ReportRow::new(subject, status, format!("{what}: {}", some(names)), hint),
     }
 }
 
@@ -154,7 +144,7 @@ async fn compatibility(
         Badge::Older => ReportRow::new(
             "migrations",
             "warning",
-            format!("{word}: the database has {} more: {}", added.len(), shown(added)),
+            format!("{word}: the database has {} more: {}", added.len(), some(added)),
             "Apply them to the restored database: a hook at after_restore can do it before the \
              swap.",
         ),
@@ -165,7 +155,7 @@ async fn compatibility(
                 "{word}: the archive has {} that the database does not have: {}; {} the other way \
                  round",
                 removed.len(),
-                shown(removed),
+                some(removed),
                 added.len()
             ),
             "The code that runs now may not know them. force => true restores it all the same.",

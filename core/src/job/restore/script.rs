@@ -17,6 +17,7 @@ use crate::decide::restore::plan::psql;
 use crate::decide::script::filter::{Filter, LeftOut};
 use crate::error::{Failure, Result};
 use crate::host::archive::hex;
+use crate::host::archive::reader::read_failure;
 use crate::host::control::Control;
 use crate::host::source;
 
@@ -41,10 +42,6 @@ pub(super) async fn load(work: &mut Work<'_>) -> Result<()> {
         return Ok(());
     }
     work.history.warn(work.id, &warnings).await
-}
-
-fn read_failure(error: &io::Error) -> Failure {
-    Failure::inside(error).unwrap_or_else(|| Failure::io("read the archive", error))
 }
 
 async fn known(work: &Work<'_>) -> Result<HashSet<String>> {

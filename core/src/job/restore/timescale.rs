@@ -88,7 +88,6 @@ pub async fn begin(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<Optio
     let extension = Extension { version: version.unwrap_or(extension.version), ..extension };
     make(work, &extension, owner.as_deref()).await?;
     let lists = lists.map(|lists| ListFiles::write(work, &lists)).transpose()?;
-    fault::point("timescale_begun");
     Ok(Some(Timescale { schema: extension.schema, lists }))
 }
 
@@ -158,7 +157,6 @@ impl Timescale {
         let is_apache = session.one(control, IS_APACHE, &[]).await?.get(0);
         session.batch(control, &post_restore(&self.schema, is_apache)).await?;
         drop(session);
-        fault::point("timescale_finished");
         // A session that was there before sees the mode of the restore for ever.
         let session = work.session_in_target().await?;
         let lost = session.rows(control, LOST_CHUNKS, &[]).await?;

@@ -7,7 +7,6 @@ use super::super::Work;
 use crate::catalog::timescale::{INSTALLED, IS_APACHE, call, give_back};
 use crate::decide::restore::timescale::{keeps_jobs, recorded};
 use crate::error::{Failure, Result};
-use crate::fault;
 use crate::host::server::Server;
 use crate::job::context::Context;
 use crate::job::wait::last_words;
@@ -45,7 +44,6 @@ pub async fn give_jobs_back(work: &Work<'_>) -> Result<()> {
     let starts: Vec<_> = jobs.iter().map(|job| job.next_start).collect();
     let is_apache = session.one(control, IS_APACHE, &[]).await?.get(0);
     session.rows(control, &give_back(&found.schema, is_apache), &[&ids, &starts]).await?;
-    fault::point("jobs_given_back");
     Ok(())
 }
 
