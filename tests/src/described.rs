@@ -62,8 +62,12 @@ SELECT r.relname, r.relkind, coalesce(obj_description(r.oid, 'pg_class'), ''),
 
 const COLUMNS: &str = "
 SELECT c.relname, c.attname, c.type,
-       coalesce(c.said, (SELECT min('See ' || v.relname || '.') FROM columns v
-                          WHERE v.relkind = 'v' AND v.attname = c.attname AND v.said IS NOT NULL), '')
+       coalesce(c.said, (
+           SELECT 'See ' || v.relname || '.' FROM columns v
+            WHERE v.relkind = 'v' AND v.attname = c.attname AND v.said IS NOT NULL
+            ORDER BY NOT EXISTS (SELECT FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+                                  WHERE w.ev_class = v.oid AND d.refobjid = c.oid), v.relname
+            LIMIT 1), '')
   FROM columns c ORDER BY c.relname, c.attnum";
 
 /// Roles as `backup_grant()` makes them.

@@ -1,9 +1,8 @@
 //! Every block of SQL of README.md, run in its order, and what psql prints for it.
 //!
 //! In: README.md. A session is a server on which the sections of [`SESSIONS`] are followed one
-//! after another. Must hold: each section with SQL is in one of them. After a change:
-//! `PG_BACKUP_WRITE_DOCS=1 cargo nextest run -p pg_backup_tests --test readme_sql` writes what is
-//! printed into the README; read the difference before it is committed.
+//! after another. Must hold: each section with SQL is in one of them. After a change: `make
+//! reference` writes what is printed into the README; read the difference before it is committed.
 
 use std::fs;
 use std::process::Command;
