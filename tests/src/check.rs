@@ -91,6 +91,15 @@ impl Gate {
         )
     }
 
+    /// A tool that does not begin before the gate opens, where `word` is among its arguments.
+    pub fn script_before(&self, word: &str) -> String {
+        format!(
+            "#!/bin/bash\ncase \"$*\" in *{word}*) while [ ! -e '{}' ]; do sleep 0.02; done; esac\n\
+             exec \"$REAL\" \"$@\"",
+            self.0.display()
+        )
+    }
+
     /// Lets the tools go on.
     pub fn open(&self) {
         fs::write(&self.0, "").expect("the directory is ours");

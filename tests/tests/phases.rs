@@ -3,10 +3,9 @@
 
 use nix::sys::signal::Signal;
 use pg_backup_tests::{
-    Call, Cluster, LIMIT, Mode, STOPPED, bin, command_line, is_alive, processes_with, signal,
-    wait_for, wait_until,
+    Call, Cluster, Gate, LIMIT, Mode, STOPPED, bin, children_of, command_line, is_alive,
+    processes_with, signal, wait_until,
 };
-use std::fs;
 
 const CREATE: &str = "SELECT backup_create()";
 
@@ -83,37 +82,34 @@ fn stuck_tool(tool: &str) {
     }
 }
 
-/// A real pg_dump, with somebody beside it who stops its two workers as soon as they are there.
-const HELD: &str = "#!/bin/bash
-hold() {
-    while [ $# -lt 3 ]; do
-        [ -e /proc/$$ ] || exit
-        read -r pids < /proc/$$/task/$$/children
-        set -- $pids
-    done
-    for pid; do [ $pid = $BASHPID ] || kill -STOP $pid; done
-}
-case \"$*\" in *--jobs=2*) hold & esac
-exec \"$REAL\" \"$@\"";
+/// What finds the long values of a table is being rebuilt: a dump comes as far as to its rows.
+const REBUILT: &str = "DO $$ DECLARE long regclass; BEGIN
+    FOR long IN SELECT reltoastrelid FROM pg_class WHERE relname IN ('t1', 't2') LOOP
+        EXECUTE format('REINDEX TABLE %s', long);
+    END LOOP; END $$";
 
-/// A parallel dump whose workers are stopped in the middle: the call, the leader, the workers.
-fn parallel_dump(cluster: &Cluster) -> (Call, i32, Vec<i32>) {
-    cluster.use_tool("pg_dump", HELD);
+/// A parallel dump whose workers are stopped in the middle: the call, the leader, the workers. `name`
+/// is one that no other dump in this cluster has.
+fn parallel_dump(cluster: &Cluster, name: &str) -> (Call, i32, Vec<i32>) {
+    let gate = Gate::new(cluster, name);
+    cluster.use_tool("pg_dump", &gate.script_before("--jobs=2"));
     let sql = "SELECT backup_create(database => 'app', jobs => 2, compression => 'none')";
     let call = cluster.call("postgres", sql);
-    let is_stopped = |pid: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.contains(") T ")
-    };
-    let (workers, leader) = wait_for("pg_dump with two workers", LIMIT, || {
-        let real = bin("pg_dump").display().to_string();
-        let family = tools(cluster, "--jobs=2").into_iter();
-        let family = family.filter(|pid| command_line(*pid).starts_with(&real));
-        let (workers, others): (Vec<i32>, Vec<i32>) = family.partition(is_stopped);
-        (workers.len() == 2).then_some((workers, others))
-    });
-    assert_eq!(leader.len(), 1);
-    (call, leader[0], workers)
+    wait_until("pg_dump", LIMIT, || !tools(cluster, "--jobs=2").is_empty());
+    let mut holder = cluster.connect("app");
+    holder.batch_execute(&format!("BEGIN; {REBUILT}")).unwrap();
+    gate.open();
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE wait_event_type = 'Lock' AND query LIKE 'COPY %'";
+    wait_until("two workers in a COPY", LIMIT, || cluster.value("postgres", waiting) == "2");
+    let real = bin("pg_dump").display().to_string();
+    let family = tools(cluster, "--jobs=2").into_iter();
+    let mut family = family.filter(|pid| command_line(*pid).starts_with(&real));
+    let leader = family.find(|pid| !children_of(*pid).is_empty()).expect("the leader has workers");
+    let workers = children_of(leader);
+    assert_eq!(workers.len(), 2);
+    workers.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    (call, leader, workers)
 }
 
 #[test]
@@ -121,7 +117,7 @@ fn the_workers_of_a_parallel_dump_go_with_it() {
     let mut cluster = Cluster::start();
     cluster.fill("app", 2, 1);
     for (fault, status) in FAULTS {
-        let (call, leader, workers) = parallel_dump(&cluster);
+        let (call, leader, workers) = parallel_dump(&cluster, fault);
         // Their leader is killed with the runner. They see it when they can: a stopped one cannot.
         let waker = std::thread::spawn(move || {
             wait_until("the leader's end", LIMIT, || !is_alive(leader));
@@ -137,7 +133,7 @@ fn the_workers_of_a_parallel_dump_go_with_it() {
 fn a_leader_of_a_parallel_dump_that_is_killed_takes_its_workers_along() {
     let cluster = Cluster::start();
     cluster.fill("app", 2, 1);
-    let (call, leader, _) = parallel_dump(&cluster);
+    let (call, leader, _) = parallel_dump(&cluster, "killed");
     signal(leader, Signal::SIGKILL);
     let error = call.error();
     assert!(error.message.contains("pg_dump was ended by signal 9"), "{error}");
