@@ -140,6 +140,29 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
     assert_eq!(cluster.value("postgres", &state), "available");
 }
 
+/// What was to be found out is found out: what is left is told, and goes when it can.
+#[test]
+fn a_scratch_database_that_cannot_be_dropped_takes_nothing_from_what_was_rehearsed() {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&["max_prepared_transactions = 2"]);
+    cluster.make_aged();
+    faults.plant("after_data");
+    let call = cluster.call("postgres", "SELECT bool_and(ok) FROM backup_verify(1, 'restore')");
+    faults.wait("after_data");
+    let scratch = cluster.databases().replace("app ", "");
+    cluster.sql(&scratch, "BEGIN; CREATE TABLE x (); PREPARE TRANSACTION 'in the way'");
+    faults.lift("after_data");
+    call.end().unwrap();
+    let row = "SELECT status || ': ' || warnings[1] FROM backup_history WHERE kind = 'verify'";
+    let told = cluster.value("postgres", row);
+    let said = format!("succeeded: database \"{scratch}\" could not be dropped: database ");
+    assert!(told.starts_with(&said), "{told}");
+    assert!(told.ends_with("; it is tried again when the server starts"), "{told}");
+    cluster.sql(&scratch, "ROLLBACK PREPARED 'in the way'");
+    cluster.restart(Mode::Fast);
+    wait_until("the end of the scratch database", LIMIT, || cluster.databases() == "app");
+}
+
 #[test]
 fn schedules_in_a_database_begin_when_its_restore_is_complete_and_not_before() {
     let faults = Faults::default();

@@ -1,6 +1,6 @@
 //! `backup_restore(…, into_schema => …)` that is cancelled or dies: all is there, or nothing.
 
-use pg_backup_tests::{Faults, LIMIT, into_schema, wait_until};
+use pg_backup_tests::{Faults, LIMIT, Mode, into_schema, wait_until};
 
 #[test]
 fn a_cancel_in_the_middle_leaves_nothing() {
@@ -43,6 +43,29 @@ fn a_cancel_just_before_the_commit_leaves_all_or_nothing() {
         cluster.sql("app", "DROP SCHEMA saved CASCADE");
     }
     cluster.assert_untouched_shop(&schema);
+}
+
+/// The tables are there: what is left is told, and goes when it can.
+#[test]
+fn a_scratch_database_that_cannot_be_dropped_is_told_and_goes_later() {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&["max_prepared_transactions = 2"]);
+    let id = cluster.make_shop();
+    faults.plant("gathered");
+    let call = into_schema(&id, "ARRAY['shop.orders']", "saved");
+    let running = cluster.call("postgres", &call);
+    faults.wait("gathered");
+    let scratch = cluster.databases().replace("app ", "");
+    cluster.sql(&scratch, "BEGIN; CREATE TABLE x (); PREPARE TRANSACTION 'in the way'");
+    faults.lift("gathered");
+    running.end().unwrap();
+    let warning = "SELECT warnings[2] FROM backup_history WHERE kind = 'restore'";
+    let told = cluster.value("postgres", warning);
+    assert!(told.starts_with(&format!("database \"{scratch}\" could not be dropped: ")), "{told}");
+    assert_eq!(cluster.value("app", "SELECT count(*) FROM saved.orders"), "50");
+    cluster.sql(&scratch, "ROLLBACK PREPARED 'in the way'");
+    cluster.restart(Mode::Fast);
+    wait_until("the end of the scratch database", LIMIT, || cluster.databases() == "app");
 }
 
 #[test]

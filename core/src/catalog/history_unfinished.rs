@@ -49,12 +49,15 @@ impl History<'_> {
         Ok(rows.iter().map(unfinished).collect())
     }
 
-    /// Databases that failed restores have made and could not drop. One that is open is somebody's.
+    /// Databases that failed restores have made and could not drop, and scratch databases of runs
+    /// that succeeded: those were never to have the name of what the run is about. One that is open
+    /// is somebody's.
     pub async fn undropped(&self) -> Result<Vec<Target>> {
         let sql = format!(
             "SELECT r.target_id, r.target_name, r.database FROM {} r \
              JOIN pg_catalog.pg_database d ON d.oid = r.target_id AND d.datname = r.target_name \
-             WHERE r.status IN ('failed', 'cancelled', 'interrupted') \
+             WHERE (r.status IN ('failed', 'cancelled', 'interrupted') \
+             OR r.status = 'succeeded' AND r.target_name <> r.database) \
              AND d.datconnlimit IN (0, -2) \
              AND r.origin NOT IN ('rollback', 'accept', 'expired') ORDER BY r.id LIMIT 100",
             self.runs

@@ -149,11 +149,73 @@ pub fn patient(inner: &dyn Control) -> impl Control {
 /// goes on whatever `inner` says, but for at most `limit`.
 pub fn last_words(inner: &dyn Control, limit: Duration) -> impl Control {
     let started = Instant::now();
-    let judge = move |_verdict_is_known: Result<()>| {
-        if started.elapsed() < limit {
-            return Ok(());
-        }
-        Err(Failure::new(Class::Timeout, "the history did not answer in time"))
+    let judge = move |_verdict_is_known: Result<()>| match started.elapsed() < limit {
+        true => Ok(()),
+        false => Err(no_answer(limit)),
     };
     Judged { inner, judge }
+}
+
+/// For what has to be cleared away, which may take long: goes on as long as `inner` does, and when
+/// that says stop for at most `limit` more.
+pub fn clearing(inner: &dyn Control, limit: Duration) -> impl Control {
+    let stopped = Cell::new(None);
+    let judge = move |said: Result<()>| {
+        if said.is_ok() {
+            return Ok(());
+        }
+        let since = stopped.get().unwrap_or_else(Instant::now);
+        stopped.set(Some(since));
+        if since.elapsed() < limit { Ok(()) } else { Err(no_answer(limit)) }
+    };
+    Judged { inner, judge }
+}
+
+fn no_answer(limit: Duration) -> Failure {
+    let message = format!("the server did not answer within {} s", limit.as_secs_f32());
+    Failure::new(Class::Timeout, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job that may have been told to stop.
+    struct Told(Cell<bool>);
+
+    impl Control for Told {
+        fn proceed(&self) -> Result<()> {
+            match self.0.get() {
+                true => Err(Failure::new(Class::Cancelled, "stop")),
+                false => Ok(()),
+            }
+        }
+
+        fn report(&self, _: &Progress) {}
+
+        fn started(&self, _: i64) {}
+
+        fn waiters(&self) -> Vec<i32> {
+            Vec::new()
+        }
+
+        fn unrecorded(&self) {}
+
+        fn warned(&self, _: Vec<String>) {}
+
+        fn schedules_changed(&self) {}
+
+        fn home_replaced(&self, _: &str, _: u32) {}
+    }
+
+    #[test]
+    fn clearing_away_takes_as_long_as_it_takes_until_the_job_is_told_to_stop() {
+        let told = Told(Cell::new(false));
+        let (brief, long) = (Duration::ZERO, Duration::from_secs(3600));
+        let (brief, long) = (clearing(&told, brief), clearing(&told, long));
+        assert!(brief.proceed().is_ok() && long.proceed().is_ok());
+        told.0.set(true);
+        assert_eq!(brief.proceed().unwrap_err().class, Class::Timeout);
+        assert!(long.proceed().is_ok());
+    }
 }

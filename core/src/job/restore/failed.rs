@@ -10,7 +10,7 @@ use crate::decide::restore::standing::{Now, Standing, Target, standing};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
 use crate::job::context::Context;
-use crate::job::wait::last_words;
+use crate::job::wait::{clearing, last_words};
 
 /// How the steps of a restore ended that has not failed.
 pub(super) enum End {
@@ -65,10 +65,14 @@ async fn judged(
             Ok(End::Whole)
         }
         Standing::Taken if now.is_open => Err(taken(failure, &now.name)),
-        _ => match discard(context, server, &now.name).await {
-            Ok(()) => Err(failure),
-            Err(left) => Err(stays(failure, &now.name, &left)),
-        },
+        _ => {
+            let control = clearing(work.context.control, DROP_TIME);
+            let context = &Context { control: &control, ..*context };
+            match discard(context, server, &now.name).await {
+                Ok(()) => Err(failure),
+                Err(left) => Err(stays(failure, &now.name, &left)),
+            }
+        }
     }
 }
 
@@ -97,7 +101,10 @@ fn stays(failure: Failure, name: &str, left: &Failure) -> Failure {
     );
     let hint = match failure.class {
         Class::Interrupted => "It is removed when the server is up again.".to_owned(),
-        _ => format!("DROP DATABASE it by hand. {}", failure.hint),
+        _ => format!(
+            "DROP DATABASE it by hand, or let it be tried again when the server starts. {}",
+            failure.hint
+        ),
     };
     Failure { detail: detail.trim_start().to_owned(), hint: hint.trim_end().to_owned(), ..failure }
 }

@@ -21,7 +21,7 @@ use crate::error::{Class, Failure, Result};
 use crate::fault;
 use crate::host::server::Server;
 use crate::job::context::Context;
-use crate::job::wait::last_words;
+use crate::job::wait::{LAST_WORDS, clearing, last_words};
 
 /// Looks whether they can go there, before any row is read.
 pub async fn fits(
@@ -153,11 +153,11 @@ async fn analyze(work: &Work<'_>, into: &IntoSchema, moved: &[Relation]) {
 
 /// Drops the scratch database of a restore that succeeded.
 pub async fn finished(work: &Work<'_>) -> Result<()> {
-    let control = last_words(work.context.control, DROP_TIME);
-    let target = &work.restore.target;
+    let control = clearing(work.context.control, DROP_TIME);
     let context = &Context { control: &control, ..*work.context };
-    if let Err(failure) = leftover::remove(context, &work.server, work.target).await {
-        let warning = format!("database \"{target}\" could not be dropped: {}", failure.message);
+    if let Err(left) = leftover::remove(context, &work.server, work.target).await {
+        let control = last_words(work.context.control, LAST_WORDS);
+        let warning = leftover::stays(&work.restore.target, &left);
         work.history.with_control(&control).warn(work.id, &[warning]).await?;
     }
     Ok(())

@@ -99,6 +99,14 @@ pub async fn discard(context: &Context<'_>, server: &Server, name: &str) -> Resu
     server.batch(control, &drop_database(name)).await
 }
 
+/// The warning of a run that has done its work, and could not drop its scratch database.
+pub fn stays(name: &str, why: &Failure) -> String {
+    format!(
+        "database \"{name}\" could not be dropped: {}; it is tried again when the server starts",
+        why.message
+    )
+}
+
 /// Whether a database is whole and has its name, whatever the last statement has said. `elsewhere`
 /// are the databases that must not be asked.
 pub async fn is_in_place(

@@ -45,7 +45,7 @@ use std::time::Duration;
 use self::failed::End;
 use super::context::Context;
 use super::hooks::{self, Event, Facts};
-use super::wait::{deadline, last_words};
+use super::wait::{clearing, deadline};
 use super::{Report, backup, ending};
 use crate::catalog::database;
 use crate::catalog::history::{History, NewRun};
@@ -60,7 +60,7 @@ use crate::fault;
 use crate::host::archive::reader::Archive;
 use crate::host::server::Server;
 
-/// How long the database of a restore that failed may take to go.
+/// How long a database that is not needed any more may take to go after its job was told to stop.
 const DROP_TIME: Duration = Duration::from_secs(30);
 
 /// What every step works with.
@@ -214,7 +214,7 @@ async fn create(work: &mut Work<'_>) -> Result<()> {
     let sql = database::create(&restore.target, target, &manifest.facts.database);
     if let Err(failure) = server.batch(context.control, &sql).await {
         // A cancel may have come when it was there already.
-        let control = last_words(context.control, DROP_TIME);
+        let control = clearing(context.control, DROP_TIME);
         let context = &Context { control: &control, ..**context };
         let _ = leftover::remove(context, server, target).await;
         return Err(failure);

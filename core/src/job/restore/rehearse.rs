@@ -10,7 +10,7 @@ use crate::error::{Class, Failure, Result};
 use crate::job::ReportRow;
 use crate::job::context::Context;
 use crate::job::hooks::{self, Event, Facts};
-use crate::job::wait::last_words;
+use crate::job::wait::{LAST_WORDS, clearing, last_words};
 
 /// Restores into a scratch database that is dropped again. Gives what was found. Errors: `Damaged`
 /// when rows differ from the manifest, else why it could not be tried.
@@ -45,11 +45,13 @@ pub async fn rehearse(
     };
     let done = done.await;
     let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
-    let control = last_words(context.control, DROP_TIME);
-    let limited = Context { control: &control, ..*context };
-    let dropped = leftover::remove(&limited, &work.server, work.target).await;
+    let control = clearing(context.control, DROP_TIME);
+    let clearing = Context { control: &control, ..*context };
+    if let Err(left) = leftover::remove(&clearing, &work.server, work.target).await {
+        let control = last_words(context.control, LAST_WORDS);
+        history.with_control(&control).warn(id, &[leftover::stays(&restore.target, &left)]).await?;
+    }
     done?;
-    dropped?;
     let seconds = began.elapsed().as_secs_f32();
     let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
     Ok(ReportRow::ok("restore", detail))
