@@ -67,3 +67,25 @@ fn a_database_with_a_subscription_can_be_dropped_again() {
     let slot = "SELECT subslotname FROM pg_subscription";
     assert_eq!(cluster.value("app", slot), "theirs");
 }
+
+/// pg_restore lists them with spaces, and a dump in directory format is known by that list only.
+#[test]
+fn tables_with_line_ends_in_their_names_come_back_from_every_format() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "CREATE SCHEMA \"a\nb\"; CREATE TABLE \"a\nb\".\"c\r\nd\" AS SELECT 1 AS i; \
+                  CREATE TABLE \"e\nf\" AS SELECT generate_series(1, 2) AS i";
+    cluster.psql("app", tables);
+    let rows = "SELECT count(*) FROM \"a\nb\".\"c\r\nd\" UNION ALL SELECT count(*) FROM \"e\nf\"";
+    for options in ["", ", format => 'plain'", ", format => 'directory'", ", jobs => 2"] {
+        let id = cluster.back_up_app(options);
+        cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+        assert_eq!(cluster.psql("copy", rows), "1\n2", "{options}");
+        cluster.sql("postgres", "DROP DATABASE copy");
+    }
+    let id = cluster.back_up_app(", format => 'directory'");
+    let part = format!("CALL backup_restore({id}, target => 'copy', tables => '{{e*}}')");
+    cluster.sql("postgres", &part);
+    assert_eq!(cluster.psql("copy", "SELECT count(*) FROM \"e\nf\""), "2");
+    cluster.assert_clean();
+}

@@ -106,6 +106,12 @@ SELECT n.nspname::text, c.relname::text, x.condition
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE x.condition <> ''";
 
+/// Schema and name of the tables with a line end in either.
+pub const WITH_LINE_ENDS: &str = "
+SELECT n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND (n.nspname ~ '[\n\r]' OR c.relname ~ '[\n\r]')";
+
 /// Gathers the statistics of all tables, each with the rights of its owner.
 pub const ANALYZE: &str = "ANALYZE";
 

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use tokio_postgres::Row;
+
 use super::lists::{Lists, contents, is_unreadable};
 use super::loader::{alone, fed, loader, phase_of, point};
 use super::timescale::{self, Timescale};
 use super::{Work, analyze, extract, lanes, part, post_data};
-use crate::catalog::restore::{DUMP_CONDITIONS, count};
+use crate::catalog::restore::{DUMP_CONDITIONS, WITH_LINE_ENDS, count};
 use crate::decide::progress::Phase;
 use crate::decide::restore;
 use crate::decide::restore::lanes::is_shared_out;
-use crate::decide::restore::part::is_part;
+use crate::decide::restore::part::{is_part, printed};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
 use crate::error::{Class, Failure, Result};
 use crate::host::server::Server;
@@ -37,10 +39,29 @@ pub async fn load(work: &mut Work<'_>) -> Result<()> {
         }
         _ => sections(work, unpacked, timescale.as_ref()).await?,
     }
-    match timescale {
-        Some(timescale) => timescale.finish(work).await,
-        None => Ok(()),
+    if let Some(timescale) = timescale {
+        timescale.finish(work).await?;
     }
+    with_line_ends(work).await
+}
+
+/// Gives tables of a manifest their names: in directory format they are known from pg_restore's
+/// list, which has spaces for line ends.
+async fn with_line_ends(work: &mut Work<'_>) -> Result<()> {
+    if work.manifest.dump.format != "directory" {
+        return Ok(());
+    }
+    let session = work.session_in_target().await?;
+    let rows = session.rows(work.context.control, WITH_LINE_ENDS, &[]).await?;
+    let name = |row: &Row| -> (String, String) { (row.get(0), row.get(1)) };
+    for (schema, name) in rows.iter().map(name) {
+        let listed = printed(&schema, &name);
+        let tables = work.manifest.tables.iter_mut();
+        for table in tables.filter(|table| (&table.schema, &table.name) == (&listed.0, &listed.1)) {
+            (table.schema, table.name) = (schema.clone(), name.clone());
+        }
+    }
+    Ok(())
 }
 
 async fn sections(
