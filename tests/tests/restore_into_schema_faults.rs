@@ -68,6 +68,29 @@ fn a_scratch_database_that_cannot_be_dropped_is_told_and_goes_later() {
     wait_until("the end of the scratch database", LIMIT, || cluster.databases() == "app");
 }
 
+/// Who waits for the name of the schema has it as soon as ours is rolled back.
+#[test]
+fn a_schema_that_somebody_makes_when_ours_fails_is_not_ours() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = cluster.make_shop();
+    faults.plant("poured_post_data");
+    let call = into_schema(&id, "ARRAY['shop.orders']", "saved");
+    let running = cluster.call("postgres", &call);
+    faults.wait("poured_post_data");
+    let other = cluster.call("app", "CREATE SCHEMA saved");
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE wait_event_type = 'Lock' AND query = 'CREATE SCHEMA saved'";
+    wait_until("the other one to wait", LIMIT, || cluster.value("postgres", waiting) == "1");
+    running.cancel();
+    faults.lift("poured_post_data");
+    assert_eq!(running.error().sqlstate, "57014");
+    other.end().unwrap();
+    wait_until("the end of the restore", LIMIT, || cluster.runners().is_empty());
+    let ended = cluster.last_restore("postgres");
+    assert!(ended.starts_with("manual cancelled"), "{ended}");
+}
+
 #[test]
 fn a_kill_in_the_middle_leaves_nothing() {
     for point in ["gathered", "poured_data", "poured_post_data"] {

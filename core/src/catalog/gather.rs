@@ -64,8 +64,9 @@ pub fn begin(major: u32) -> String {
 /// What stands behind each.
 pub const AFTER_SECTION: &str = "\nRESET SESSION AUTHORIZATION;\n";
 
-/// What stands at the end: the rows are counted, and everything is there at once.
-pub fn end(schema: &str, tables: &[TableCount]) -> String {
+/// What stands at the end: the rows are counted, the schema says where it comes from, and
+/// everything is there at once.
+pub fn end(schema: &str, tables: &[TableCount], origin: &str) -> String {
     let mut script = String::new();
     for table in tables {
         let wrong = format!("table {} has not the rows of the archive", ident(&table.name));
@@ -77,6 +78,7 @@ pub fn end(schema: &str, tables: &[TableCount]) -> String {
         );
         script.push_str(&format!("DO LANGUAGE plpgsql {};\n", literal(&block)));
     }
+    script.push_str(&format!("COMMENT ON SCHEMA {} IS {};\n", ident(schema), literal(origin)));
     script.push_str("COMMIT;\n");
     script
 }
@@ -109,10 +111,10 @@ mod tests {
     #[test]
     fn the_script_ends_with_the_count_and_the_commit() {
         let table = TableCount { schema: "x".into(), name: "it's".into(), rows: 3, bytes: 0 };
-        let script = end("s", &[table]);
+        let script = end("s", &[table], "by me");
         let count = "'BEGIN IF (SELECT pg_catalog.count(*) FROM ONLY \"s\".\"it''s\") <> 3 THEN";
         assert!(script.starts_with(&format!("DO LANGUAGE plpgsql {count}")));
         assert!(script.ends_with(";\nCOMMIT;\n"));
-        assert_eq!(end("s", &[]), "COMMIT;\n");
+        assert_eq!(end("s", &[], "me"), "COMMENT ON SCHEMA \"s\" IS 'me';\nCOMMIT;\n");
     }
 }

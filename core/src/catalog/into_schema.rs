@@ -4,6 +4,11 @@
 pub const SCHEMA_EXISTS: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
 
+/// Whether the schema `$1` is the one that says `$2` of itself.
+pub const SCHEMA_SAYS: &str = "
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace
+                WHERE nspname = $1 AND pg_catalog.obj_description(oid, 'pg_namespace') = $2)";
+
 /// Sessions in the database `$1` that are called `$2`.
 pub const SESSIONS: &str = "
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
@@ -20,7 +25,8 @@ SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(c.rel
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
  WHERE i.inhrelid = ANY ($1::oid[]) AND NOT i.inhparent = ANY ($1::oid[])";
 
-/// What a type `t` is, so that two databases can be compared.
+/// What a type `t` is, so that two databases can be compared. What a domain does not promise of its
+/// values is not compared: pg_dump makes such a constraint behind the rows.
 const DEFINITION: &str = "
 CASE t.typtype
     WHEN 'e' THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
@@ -29,7 +35,8 @@ CASE t.typtype
     WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) || ' ' || t.typnotnull || ' '
                   || coalesce((SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid),
                                                             ', ' ORDER BY k.conname)
-                                 FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid), '')
+                                 FROM pg_catalog.pg_constraint k
+                                WHERE k.contypid = t.oid AND k.convalidated), '')
     WHEN 'c' THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' '
                               || pg_catalog.format_type(a.atttypid, a.atttypmod), ', '
                               ORDER BY a.attnum)

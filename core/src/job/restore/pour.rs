@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::Work;
 use super::session::{session_in, session_name};
 use crate::catalog::gather::{AFTER_SECTION, begin, end};
-use crate::catalog::into_schema::{SCHEMA_EXISTS, SESSIONS};
+use crate::catalog::into_schema::{SCHEMA_SAYS, SESSIONS};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::request::IntoSchema;
 use crate::decide::restore::plan::{Section, pg_dump, psql};
@@ -47,7 +47,7 @@ pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
         fault::point(point(section));
     }
     work.context.control.proceed()?;
-    let end = Cursor::new(end(&into.schema, &work.manifest.tables));
+    let end = Cursor::new(end(&into.schema, &work.manifest.tables, &origin(work)));
     drop(copied(work.context, Box::new(end), sink, &Arc::default()).await?);
     let ended = until(work.context.control, || live.try_wait()).await;
     fault::point("committed");
@@ -65,7 +65,12 @@ pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
     }
 }
 
-/// Whether the schema is there, once no session of psql is left that could still make it.
+/// What the schema says of itself. It tells ours from one that somebody has made at that moment.
+fn origin(work: &Work<'_>) -> String {
+    format!("restored from backup {} by run {}", work.restore.backup, work.id)
+}
+
+/// Whether our schema is there, once no session of psql is left that could still make it.
 async fn is_committed(work: &Work<'_>, into: &IntoSchema) -> Result<bool> {
     let control = last_words(work.context.control, COMMIT_TIME);
     let name = session_name(work.id);
@@ -76,7 +81,7 @@ async fn is_committed(work: &Work<'_>, into: &IntoSchema) -> Result<bool> {
     }
     let context = &Context { control: &control, ..*work.context };
     let live = session_in(context, &into.database, work.id).await?;
-    Ok(live.one(&control, SCHEMA_EXISTS, &[&into.schema]).await?.get(0))
+    Ok(live.one(&control, SCHEMA_SAYS, &[&into.schema, &origin(work)]).await?.get(0))
 }
 
 fn undecided(into: &IntoSchema, failure: Failure, unknown: &Failure) -> Failure {
