@@ -1,7 +1,7 @@
 //! `backup_restore()` of some tables into a new database: what was asked for comes with all that it
 //! needs, nothing else comes.
 
-use pg_backup_tests::{Cluster, sqlstate};
+use pg_backup_tests::{Cluster, into_schema, sqlstate};
 
 const SHOP: &str = r#"
 CREATE ROLE seller; CREATE ROLE reader;
@@ -214,4 +214,72 @@ fn queries_that_group_by_a_key_come_with_it_and_stand_in_nobody_s_way() {
         dropped();
     }
     cluster.assert_clean();
+}
+
+#[test]
+fn what_a_part_cannot_have_as_it_was_is_told() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE EXTENSION pg_backup;
+        CREATE TABLE c AS SELECT generate_series(1, 3) AS id;
+        CREATE TABLE s (id serial, n int GENERATED ALWAYS AS IDENTITY);
+        INSERT INTO s SELECT FROM generate_series(1, 7);
+        CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql STABLE
+            AS 'SELECT count(*) FROM public.c';
+        CREATE VIEW between AS SELECT counted();
+        CREATE MATERIALIZED VIEW m AS SELECT * FROM between;
+        CREATE MATERIALIZED VIEW sure AS SELECT 1 AS i, lower('A')";
+    cluster.psql("app", tables);
+    let id = cluster.back_up_app("");
+    let part = |tables: &str| {
+        let call = format!("CALL backup_restore({id}, target => 'part', tables => '{tables}')");
+        cluster.sql("postgres", &call);
+    };
+    part("{m,sure,s_id_seq,s_n_seq,backup_runs}");
+    let told = "left out, because they are sequences of identity columns of tables that were not \
+                chosen: public.s_n_seq; \
+                left out, because they belong to an extension, with which all of the database is \
+                restored: public.backup_runs; \
+                materialized views that may have other rows: their functions may read what was not \
+                chosen: public.m";
+    let without_needed = "SELECT string_agg(w, '; ') FROM (SELECT unnest(warnings) AS w \
+                          FROM backup_history WHERE kind = 'restore' LIMIT 10) x \
+                          WHERE w NOT LIKE 'there, but%'";
+    assert_eq!(cluster.value("postgres", without_needed), told);
+    assert_eq!(cluster.value("part", "SELECT last_value FROM s_id_seq"), "7");
+    assert_eq!(cluster.value("part", "SELECT to_regclass('s')"), "");
+    let refused = cluster.error(
+        "postgres",
+        &format!("CALL backup_restore({id}, target => 'none', tables => '{{s_n_seq}}')"),
+    );
+    assert_eq!(refused.sqlstate, "42704", "{refused}");
+    assert!(refused.detail.contains("of an identity column with its table"), "{refused}");
+    cluster.assert_clean();
+}
+
+/// Behind the rows, but no table's.
+#[test]
+fn a_constraint_of_a_domain_that_is_not_validated_comes_with_every_part() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE DOMAIN small AS int CHECK (VALUE < 10);
+        CREATE TABLE t (v small);
+        INSERT INTO t VALUES (1);
+        ALTER DOMAIN small ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID;
+        COMMENT ON CONSTRAINT positive ON DOMAIN small IS 'from now on'";
+    cluster.psql("app", tables);
+    let constraints = "SELECT string_agg(concat_ws(' ', conname, convalidated::text, \
+                              obj_description(oid, 'pg_constraint')), ', ' ORDER BY conname) \
+                       FROM pg_constraint WHERE contypid = 'small'::regtype";
+    let id = cluster.back_up_app("");
+    let part = "target => 'part', tables => '{t}'";
+    cluster.sql("postgres", &format!("CALL backup_restore({id}, {part})"));
+    assert_eq!(cluster.value("part", constraints), cluster.value("app", constraints));
+    cluster.sql("postgres", &into_schema(&id, "ARRAY['t']", "saved"));
+    assert_eq!(cluster.value("app", "SELECT v FROM saved.t"), "1");
+    cluster.psql("app", "ALTER DOMAIN small VALIDATE CONSTRAINT positive");
+    let refused = cluster.error("postgres", &into_schema(&id, "ARRAY['t']", "again"));
+    assert!(refused.detail.contains("\"small\" is another one there"), "{refused}");
 }

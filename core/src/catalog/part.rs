@@ -44,11 +44,10 @@ SELECT 'table', p.number, (SELECT pg_catalog.count(*) FROM relation
   FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]))
        WITH ORDINALITY p(s, r, number)";
 
-/// The numbers, from 1, of those of the names `$4` (schemas) and `$5` (relations) that a pattern
-/// matches.
+/// Those of the names `$4` (schemas) and `$5` (relations) that a pattern matches.
 pub const MATCHED: &str = "
-SELECT r.number FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[]))
-       WITH ORDINALITY r(nsp, rel, number)
+SELECT r.nsp, r.rel
+  FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) r(nsp, rel)
  WHERE EXISTS (SELECT FROM pg_catalog.unnest($1::text[]) p WHERE r.nsp ~ p)
     OR EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::text[]),
                                       pg_catalog.unnest($3::text[])) p(s, r)
@@ -101,7 +100,10 @@ SELECT r.oid, r.nspname::text, r.relname::text, r.relkind::text,
            AND d.classid = 'pg_catalog.pg_class'::regclass
            AND d.refclassid = 'pg_catalog.pg_class'::regclass LIMIT 1),
        pg_catalog.pg_get_userbyid(
-           (SELECT relowner FROM pg_catalog.pg_class WHERE oid = r.oid))::text
+           (SELECT relowner FROM pg_catalog.pg_class WHERE oid = r.oid))::text,
+       EXISTS (SELECT FROM pg_catalog.pg_depend d
+                WHERE r.relkind = 'S' AND d.objid = r.oid AND d.deptype = 'i'
+                  AND d.classid = 'pg_catalog.pg_class'::regclass)
   FROM relation r ORDER BY r.oid";
 
 /// Materialized views among `$1` whose query reads a relation with rows that is not in `$1`.
@@ -119,6 +121,29 @@ SELECT DISTINCT needs.view FROM needs JOIN pg_catalog.pg_class c ON c.oid = need
  WHERE needs.view = ANY ($1::oid[]) AND NOT needs.id = ANY ($1::oid[])
    AND c.relkind IN ('r', 'p', 'm', 'f')";
 
+/// Materialized views with rows whose query calls a function that may read a relation: nobody knows
+/// which. What is immutable reads none; what an extension brings, or the server, reads its own.
+pub const CALLING: &str = "
+WITH RECURSIVE uses AS (
+    SELECT w.ev_class AS view, d.refclassid, d.refobjid FROM pg_catalog.pg_rewrite w
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass
+           AND d.objid = w.oid AND d.refobjid <> w.ev_class),
+needs AS (
+    SELECT view, refclassid, refobjid FROM uses
+    UNION
+    SELECT needs.view, uses.refclassid, uses.refobjid FROM needs JOIN uses
+        ON needs.refclassid = 'pg_catalog.pg_class'::regclass AND uses.view = needs.refobjid)
+SELECT DISTINCT n.nspname || '.' || c.relname
+  FROM needs JOIN pg_catalog.pg_class c ON c.oid = needs.view AND c.relkind = 'm'
+       AND c.relispopulated
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_proc f ON needs.refclassid = 'pg_catalog.pg_proc'::regclass
+       AND f.oid = needs.refobjid AND f.provolatile <> 'i'
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                    WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = f.oid
+                      AND e.deptype = 'e')
+ ORDER BY 1";
+
 /// Names of the schemas and the roles that there are, as a table of contents may show them.
 pub const KNOWN_NAMES: &str = "
 SELECT ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace),
@@ -127,6 +152,11 @@ SELECT ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace),
 /// Makes a partition a table of its own; both as SQL.
 pub fn detach_partition(parent: &str, partition: &str) -> String {
     format!("ALTER TABLE {parent} DETACH PARTITION {partition}")
+}
+
+/// Makes a sequence one of its own.
+pub fn disown_sequence(sequence: &str) -> String {
+    format!("ALTER SEQUENCE {sequence} OWNED BY NONE")
 }
 
 /// What fails in this session is nothing for the server's log.

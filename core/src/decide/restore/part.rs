@@ -172,6 +172,8 @@ pub fn rest(
     beside_live: bool,
 ) -> Rest {
     let relations = relations(entries);
+    let domains = entries.iter().filter(|entry| entry.toc.kind == "DOMAIN");
+    let domains: HashSet<u32> = domains.map(|entry| entry.toc.dump_id).collect();
     let is_chosen = |id: &u32| relations.get(id).map(|name| chosen.contains(name));
     let mut kept: HashSet<u32> = HashSet::new();
     let mut foreign_keys = Vec::new();
@@ -195,6 +197,10 @@ pub fn rest(
             // What makes a view of a stand-in is a definition: something chosen may read that.
             "RULE" => is_own(entry, chosen) || entry.toc.name.ends_with(" _RETURN"),
             "INDEX ATTACH" => of_others.all(|id| kept.contains(id)),
+            // One of a domain that is not validated is a definition that comes behind the rows.
+            "CHECK CONSTRAINT" if of_relations.is_empty() => {
+                !beside_live && of_others.any(|id| domains.contains(id))
+            }
             _ => of_relations.contains(&true),
         };
         if keep {

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::lists::{Lists, contents};
@@ -15,7 +14,8 @@ use super::loader::{alone, fed, loader, phase_of, point};
 use super::relations::{Relation, chosen, none_chosen};
 use super::{Work, into_schema, post_data};
 use crate::catalog::part::{
-    INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, MATCHED, Patterns, detach_partition, drop_relation,
+    CALLING, INCOMPLETE, KNOWN_NAMES, LOG_NOTHING, MATCHED, Patterns, detach_partition,
+    disown_sequence, drop_relation,
 };
 use crate::catalog::qualified;
 use crate::decide::restore::part::{self, Entry, Late, Printed, printed, some};
@@ -36,7 +36,9 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
     section(work, unpacked, Section::PreData, &definitions).await?;
     // Only now there are all schemas by which names are told apart.
     let entries = known(work, &session, &text).await?;
-    let relations = chosen(work, &session).await?;
+    let mut relations = chosen(work, &session).await?;
+    let mut told = vec![(OF_IDENTITY, disown(work, &session, &mut relations).await?)];
+    told.push((OF_EXTENSION, of_extensions(work, &session, &relations).await?));
     let late = late(work, &session, &entries, &relations).await?;
     if late.is_empty() && !relations.iter().any(|relation| relation.is_chosen) {
         return Err(none_chosen());
@@ -63,9 +65,73 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
         None => section(work, unpacked, Section::PostData, &list).await?,
         Some(place) => post_data::load(work, place, &entries, rest.list, &lists).await?,
     }
-    let left = drop_rest(work, &session, relations).await?;
-    let unread = unread.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
-    warn(work, &rest.foreign_keys, &left, unread).await
+    told.push((KEYS, rest.foreign_keys));
+    told.push((NEEDED, drop_rest(work, &session, relations).await?));
+    told.push((UNREAD, unread.into_iter().map(|(schema, name)| shown(&schema, &name)).collect()));
+    let calling = session.rows(work.context.control, CALLING, &[]).await?;
+    told.push((CALLS, calling.iter().map(|row| row.get(0)).collect()));
+    warn(work, &told).await
+}
+
+const OF_IDENTITY: &str =
+    "left out, because they are sequences of identity columns of tables that were not chosen";
+const OF_EXTENSION: &str =
+    "left out, because they belong to an extension, with which all of the database is restored";
+const KEYS: &str = "foreign keys left out, because they refer to tables that were not chosen";
+const NEEDED: &str = "there, but without rows, because something chosen needs them";
+const UNREAD: &str = "materialized views without rows, because they read what was not chosen";
+const CALLS: &str =
+    "materialized views that may have other rows: their functions may read what was not chosen";
+
+fn shown(schema: &str, name: &str) -> String {
+    format!("{schema}.{name}")
+}
+
+/// A chosen sequence of a table that is not chosen becomes one of its own: it would go with that.
+/// Gives those that cannot, which are not chosen any more.
+async fn disown(
+    work: &Work<'_>,
+    session: &Server,
+    relations: &mut [Relation],
+) -> Result<Vec<String>> {
+    let chosen: HashSet<u32> = relations
+        .iter()
+        .filter(|relation| relation.is_chosen)
+        .map(|relation| relation.oid)
+        .collect();
+    let alone = relations.iter_mut().filter(|relation| {
+        relation.is_chosen && relation.table.is_some_and(|table| !chosen.contains(&table))
+    });
+    let mut left = Vec::new();
+    for sequence in alone {
+        if sequence.is_identity {
+            sequence.is_chosen = false;
+            left.push(shown(&sequence.schema, &sequence.name));
+            continue;
+        }
+        let name = qualified(&sequence.schema, &sequence.name);
+        session.batch(work.context.control, &disown_sequence(&name)).await?;
+        sequence.table = None;
+    }
+    Ok(left)
+}
+
+/// Tables of extensions that a pattern matches: those with rows in the archive that are no
+/// relations of the users.
+async fn of_extensions(
+    work: &Work<'_>,
+    session: &Server,
+    relations: &[Relation],
+) -> Result<Vec<String>> {
+    let users: HashSet<Printed> =
+        relations.iter().map(|relation| printed(&relation.schema, &relation.name)).collect();
+    let tables = work.manifest.tables.iter().map(|table| (&table.schema, &table.name));
+    let others: Vec<Printed> = tables
+        .filter(|(schema, name)| !users.contains(&printed(schema, name)))
+        .map(|(schema, name)| (schema.clone(), name.clone()))
+        .collect();
+    let matched = matched(work, session, &others).await?;
+    Ok(matched.iter().map(|(schema, name)| shown(schema, name)).collect())
 }
 
 /// Chosen materialized views that are made behind the rows. Beside a live database there are none.
@@ -80,14 +146,20 @@ async fn late(
     }
     let there = relations.iter().map(|relation| printed(&relation.schema, &relation.name));
     let late = part::late(entries, &there.collect());
-    let (schemas, names): (Vec<String>, Vec<String>) =
-        late.iter().map(|view| view.name.clone()).unzip();
+    let names: Vec<Printed> = late.iter().map(|view| view.name.clone()).collect();
+    let chosen = matched(work, session, &names).await?;
+    Ok(late.into_iter().filter(|view| chosen.contains(&view.name)).collect())
+}
+
+/// Those of some names that a pattern matches.
+async fn matched(work: &Work<'_>, session: &Server, names: &[Printed]) -> Result<HashSet<Printed>> {
+    let (schemas, relations): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).unzip();
     let patterns = Patterns::new(work.restore)?;
     let params: [&(dyn ToSql + Sync); 5] =
-        [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &names];
+        [&patterns.schemas, &patterns.table_schemas, &patterns.tables, &schemas, &relations];
     let rows = session.rows(work.context.control, MATCHED, &params).await?;
-    let number = |row: &Row| usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
-    Ok(rows.iter().filter_map(|row| late.get(number(row)).cloned()).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 async fn known(work: &Work<'_>, session: &Server, text: &str) -> Result<Vec<Entry>> {
@@ -175,22 +247,11 @@ async fn drop_rest(
     Ok(rest.iter().map(|relation| format!("{}.{}", relation.schema, relation.name)).collect())
 }
 
-async fn warn(
-    work: &Work<'_>,
-    foreign_keys: &[String],
-    left: &[String],
-    unread: Vec<String>,
-) -> Result<()> {
-    let mut warnings = Vec::new();
-    for (what, names) in [
-        ("foreign keys left out, because they refer to tables that were not chosen", foreign_keys),
-        ("there, but without rows, because something chosen needs them", left),
-        ("materialized views without rows, because they read what was not chosen", &unread),
-    ] {
-        if !names.is_empty() {
-            warnings.push(format!("{what}: {}", some(names)));
-        }
-    }
+/// What is told, each with the names of what it is told about.
+async fn warn(work: &Work<'_>, told: &[(&str, Vec<String>)]) -> Result<()> {
+    let told = told.iter().filter(|(_, names)| !names.is_empty());
+    let warnings: Vec<String> =
+        told.map(|(what, names)| format!("{what}: {}", some(names))).collect();
     match warnings.as_slice() {
         [] => Ok(()),
         warnings => work.history.warn(work.id, warnings).await,

@@ -19,6 +19,8 @@ pub struct Relation {
     /// The table that a sequence belongs to: it comes and goes with it.
     pub table: Option<u32>,
     pub owner: String,
+    /// Whether it is the sequence of an identity column.
+    pub is_identity: bool,
 }
 
 /// Every relation that is there, and which are chosen.
@@ -36,12 +38,15 @@ pub async fn chosen(work: &Work<'_>, session: &Server) -> Result<Vec<Relation>> 
         parent: row.get(5),
         table: row.get(6),
         owner: row.get(7),
+        is_identity: row.get(8),
     };
     Ok(rows.iter().map(relation).collect())
 }
 
 /// Why nothing is restored of what matches.
 pub fn none_chosen() -> Failure {
-    Failure::new(Class::UndefinedObject, "no table of the archive is chosen")
-        .detail("What belongs to an extension is restored with the whole database only.")
+    Failure::new(Class::UndefinedObject, "no table of the archive is chosen").detail(
+        "What belongs to an extension is restored with the whole database only, the sequence \
+             of an identity column with its table.",
+    )
 }
