@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::not_null;
 use crate::catalog::{self, audit};
-use crate::error::unwrap;
+use crate::error::{unwrap, warning};
 use crate::worker::{call, slots};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
@@ -22,11 +22,15 @@ fn wait(id: i64, timeout: Option<Interval>) -> Result<String> {
     if slots::is_ready() {
         call::wait_until_gone(id, limit)?;
     }
-    catalog::status(&schema, id)?.ok_or_else(|| {
+    let (status, warnings) = catalog::status(&schema, id)?.ok_or_else(|| {
         Failure::new(Class::UndefinedObject, format!("run {id} does not exist"))
             .detail("A run that was started after this transaction's snapshot is not seen by it.")
             .hint("See backup_history for the runs of this database.")
-    })
+    })?;
+    if !["queued", "running", "verifying"].contains(&status.as_str()) {
+        warnings.iter().for_each(|text| warning(text));
+    }
+    Ok(status)
 }
 
 fn duration(interval: &Interval) -> Result<Duration> {

@@ -76,12 +76,17 @@ pub fn insert_queued(home: &Home, run: &NewRun<'_>) -> Result<()> {
     understood(|| Spi::run_with_args(&sql, &args))
 }
 
-/// Status of a run, as committed last where the isolation level allows it; None when there is
-/// none.
-pub fn status(schema: &str, id: i64) -> Result<Option<String>> {
+/// Status of a run and what it warns of, as committed last where the isolation level allows it;
+/// None when there is none.
+pub fn status(schema: &str, id: i64) -> Result<Option<(String, Vec<String>)>> {
     let table = qualified(schema, "backup_runs");
-    let sql = format!("SELECT status FROM {table} WHERE id = $1");
-    pg::with_fresh_snapshot(|| one::<String>(&sql, &[id.into()]))
+    let status = format!("SELECT status FROM {table} WHERE id = $1");
+    let warnings = format!("SELECT warnings FROM {table} WHERE id = $1");
+    pg::with_fresh_snapshot(|| {
+        let Some(status) = one::<String>(&status, &[id.into()])? else { return Ok(None) };
+        let warnings = one::<Vec<String>>(&warnings, &[id.into()])?;
+        Ok(Some((status, warnings.unwrap_or_default())))
+    })
 }
 
 /// Whether a database of this name exists.

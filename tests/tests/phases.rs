@@ -88,8 +88,8 @@ const REBUILT: &str = "DO $$ DECLARE long regclass; BEGIN
         EXECUTE format('REINDEX TABLE %s', long);
     END LOOP; END $$";
 
-/// A parallel dump whose workers are stopped in the middle: the call, the leader, the workers. `name`
-/// is one that no other dump in this cluster has.
+/// A parallel dump whose workers are stopped in the middle: the call, the leader, the workers.
+/// `name` is one that no other dump in this cluster has.
 fn parallel_dump(cluster: &Cluster, name: &str) -> (Call, i32, Vec<i32>) {
     let gate = Gate::new(cluster, name);
     cluster.use_tool("pg_dump", &gate.script_before("--jobs=2"));

@@ -221,6 +221,8 @@ fn what_cannot_be_analyzed_is_told_and_the_restore_succeeds() {
         let said = cluster.psql_says("postgres", &call);
         assert!(said.contains(&format!("WARNING:  {told}\n")), "{said}");
         assert_eq!(cluster.value("postgres", warnings), told, "{jobs}");
+        let waited = "SELECT backup_wait(max(id)) FROM backup_history";
+        assert!(cluster.psql_says("postgres", waited).contains(&format!("WARNING:  {told}\n")));
         assert_eq!(cluster.value("copy", analyzed), "first split third top", "{jobs}");
         assert_eq!(cluster.value("copy", "SELECT count(*) FROM \"Second\""), "900");
         cluster.sql("postgres", "DROP DATABASE copy");
