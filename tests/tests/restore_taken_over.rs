@@ -98,14 +98,12 @@ fn a_new_database_that_was_opened_too_early_is_not_called_restored_when_its_rest
     assert_eq!(cluster.databases(), "app copy");
 }
 
-/// What becomes of a database is found out before anything is done to it, if not now, then later.
-#[test]
-fn nothing_is_dropped_while_nobody_can_look() {
-    let (faults, cluster, call, _) = opened_too_early();
-    cluster.sql("postgres", "ALTER DATABASE copy CONNECTION LIMIT 0");
+/// Lets nobody connect who is not there, ends the sessions of jobs, and lets the job at `point` go
+/// on. Gives what lets everybody in again.
+fn locked_out<'c>(cluster: &'c Cluster, faults: &Faults, point: &str) -> impl Fn() + use<'c> {
     let hba = cluster.data_dir().join("pg_hba.conf");
     let before = std::fs::read_to_string(&hba).unwrap();
-    let set = |text: &str| {
+    let set = move |text: &str| {
         std::fs::write(&hba, text).unwrap();
         cluster.sql("postgres", "SELECT pg_reload_conf()");
     };
@@ -115,13 +113,46 @@ fn nothing_is_dropped_while_nobody_can_look() {
     let ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                 WHERE application_name LIKE 'pg_backup%' AND backend_type = 'client backend'";
     assert_ne!(cluster.value("postgres", ours), "0");
-    faults.lift("after_data");
+    faults.lift(point);
+    move || set(&before)
+}
+
+/// What becomes of a database is found out before anything is done to it, if not now, then later.
+#[test]
+fn nothing_is_dropped_while_nobody_can_look() {
+    let (faults, cluster, call, _) = opened_too_early();
+    cluster.sql("postgres", "ALTER DATABASE copy CONNECTION LIMIT 0");
+    let let_in = locked_out(&cluster, &faults, "after_data");
     let error = call.error();
     assert!(error.detail.contains("could not be found out"), "{error}");
     assert_eq!(cluster.databases(), "app copy");
-    set(&before);
+    let_in();
     cluster.wait_for_restore("postgres", &["manual interrupted".to_owned()]);
     assert_eq!(cluster.databases(), "app");
+}
+
+#[test]
+fn a_rollback_is_neither_failed_nor_done_while_nobody_can_look() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    cluster.make_aged();
+    let run = cluster.value("postgres", "CALL backup_restore(1, replace => 'app')");
+    let there = cluster.databases();
+    faults.plant("rollback_opened");
+    let call = cluster.call("postgres", &format!("CALL backup_rollback({run})"));
+    faults.wait("rollback_opened");
+    let let_in = locked_out(&cluster, &faults, "rollback_opened");
+    let error = call.error();
+    assert!(error.detail.contains("could not be found out"), "{error}");
+    let running = "SELECT status FROM backup_history ORDER BY id DESC LIMIT 1";
+    assert_eq!(cluster.value("postgres", running), "running");
+    let_in();
+    cluster.wait_for_restore("postgres", &["rollback interrupted".to_owned()]);
+    assert_eq!(cluster.databases(), there);
+    let open = "SELECT count(*) FROM pg_database WHERE datname LIKE 'app%' AND datallowconn";
+    wait_until("the kept one to be closed", LIMIT, || cluster.value("postgres", open) == "1");
+    cluster.sql("postgres", &format!("CALL backup_rollback({run})"));
+    assert_eq!(cluster.age("app"), NEW);
 }
 
 #[test]

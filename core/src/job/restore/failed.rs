@@ -37,7 +37,7 @@ pub(super) async fn end(work: &Work<'_>, failure: Failure) -> Result<End> {
     };
     match asked.await {
         Ok((server, now)) => judged(work, context, &server, now, failure).await,
-        Err(unknown) => Ok(End::Unknown(undecided(work, failure, &unknown))),
+        Err(unknown) => Ok(End::Unknown(undecided(&work.restore.target, failure, &unknown))),
     }
 }
 
@@ -76,10 +76,11 @@ async fn judged(
     }
 }
 
-fn undecided(work: &Work<'_>, failure: Failure, unknown: &Failure) -> Failure {
+/// What is said of a database of which nobody can say where it stands.
+pub(super) fn undecided(name: &str, failure: Failure, unknown: &Failure) -> Failure {
     let detail = format!(
-        "{} What has become of the database \"{}\" could not be found out: {}.",
-        failure.detail, work.restore.target, unknown.message
+        "{} What has become of the database \"{name}\" could not be found out: {}.",
+        failure.detail, unknown.message
     );
     let hint = "It is seen to when the server can be reached again; backup_history tells then.";
     Failure { detail: detail.trim_start().to_owned(), hint: hint.to_owned(), ..failure }

@@ -2,6 +2,7 @@
 //! same swap; or it is dropped for good.
 
 use super::super::{Report, ending};
+use super::failed::{End, undecided};
 use super::session::session_elsewhere;
 use super::{leftover, show, swap, timescale};
 use crate::catalog::history::{History, NewRun};
@@ -33,10 +34,17 @@ pub async fn run(context: &Context<'_>, home: &Home, rollback: &Rollback) -> Res
     control.started(id);
     let done = match rollback.end {
         KeptEnd::Rollback => back(context, &history, rollback, id).await,
-        KeptEnd::Accept | KeptEnd::Expired => drop_kept(context, &history, rollback.restore).await,
+        KeptEnd::Accept | KeptEnd::Expired => {
+            drop_kept(context, &history, rollback.restore).await.map(|()| End::Whole)
+        }
     };
-    if let Err(failure) = done {
-        return Err(ending::record(context, home, &history, id, failure).await);
+    match done {
+        Ok(End::Whole) => {}
+        Ok(End::Unknown(failure)) => {
+            control.unrecorded();
+            return Err(failure);
+        }
+        Err(failure) => return Err(ending::record(context, home, &history, id, failure).await),
     }
     let words = last_words(control, LAST_WORDS);
     let mut warnings = Vec::new();
@@ -77,7 +85,7 @@ async fn back(
     history: &History<'_>,
     rollback: &Rollback,
     id: i64,
-) -> Result<()> {
+) -> Result<End> {
     show(context, Phase::Swapping);
     let restore = rollback.restore;
     let kept = history.kept(restore).await?.ok_or_else(|| none_kept(restore))?;
@@ -92,16 +100,19 @@ async fn back(
     let names = swap::Names { live, staging: &kept, kept: &new_name };
     let swapped = swap::swap(context, &names, None).await;
     fault::point("rollback_swapped");
-    let Err(failure) = swapped else { return Ok(()) };
+    let Err(failure) = swapped else { return Ok(End::Whole) };
     let (name, database) = (kept.clone(), live.clone());
     let target = Target { id: target, name, database, is_kept: true, is_whole: false };
-    if leftover::is_in_place(context, &[live, &kept], &target).await.is_ok_and(|is| is) {
+    match leftover::is_in_place(context, &[live, &kept], &target).await {
         // The word that the names are changed was lost, the names are not.
-        return Ok(());
+        Ok(true) => Ok(End::Whole),
+        Ok(false) => {
+            let words = last_words(context.control, LAST_WORDS);
+            let _ = server.batch(&words, &allow_connections(&kept, false)).await;
+            Err(failure)
+        }
+        Err(unknown) => Ok(End::Unknown(undecided(&kept, failure, &unknown))),
     }
-    let words = last_words(context.control, LAST_WORDS);
-    let _ = server.batch(&words, &allow_connections(&kept, false)).await;
-    Err(failure)
 }
 
 fn gone(restore: i64, kept: &str) -> Failure {
