@@ -122,8 +122,7 @@ fn start(
     let settings = work.context.settings;
     let copy = |e| Failure::io("share the archive's file", &e);
     let file = partial.file().try_clone().map_err(copy)?;
-    let (flushed, growing) = (partial.file().try_clone().map_err(copy)?, tail.clone());
-    threads::spawn("pg_backup flush", move || pack::flush(&flushed, &growing))?;
+    pack::flush(partial.path(), &tail)?;
     let root = place.path().to_owned();
     let reserve = settings.min_free_space;
     let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());

@@ -2,13 +2,16 @@
 //! by us where pg_dump does not do it itself.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::decide::format::{Compression, Method};
 use crate::error::{Class, Failure, Result};
+use crate::host::archive::reader::open_file;
 use crate::host::archive::tail::Tail;
 use crate::host::archive::writer::{ArchiveWriter, Storage, archive_failure};
+use crate::host::threads;
 
 /// Moved at once.
 const CHUNK: usize = 256 << 10;
@@ -26,16 +29,23 @@ pub struct Pack {
     pub tail: Tail,
 }
 
-/// Sends the archive to the disk while it grows, so that publishing does not wait for all of it
-/// at once. An error here shows again when the file is synced for good.
-pub fn flush(file: &std::fs::File, tail: &Tail) {
+/// Sends the archive at `path` to the disk while it grows, so that publishing does not wait for all
+/// of it at once. It is opened anew: a failed write is told once to each who has opened the file, and
+/// has to be told to who syncs it for good (fsync(2), since Linux 4.13).
+pub fn flush(path: &Path, tail: &Tail) -> Result<()> {
     /// Large against one request of the disk, small against what a second of dump writes.
     const STEP: u64 = 16 << 20;
-    let mut wanted = STEP;
-    while let Ok((written, false)) = tail.grown_to(wanted) {
-        let _ = file.sync_data();
-        wanted = written + STEP;
-    }
+    let (file, tail) = (open_file(path)?, tail.clone());
+    let flush = move || {
+        let mut wanted = STEP;
+        while let Ok((written, false)) = tail.grown_to(wanted) {
+            if file.sync_data().is_err() {
+                break;
+            }
+            wanted = written + STEP;
+        }
+    };
+    threads::spawn("pg_backup flush", flush).map(drop)
 }
 
 /// Packs a stream as member `name`. On failure the reader behind is told to stop.
@@ -79,7 +89,8 @@ impl Pack {
     }
 }
 
-fn copy(mut reader: impl Read, writer: &mut impl Write, bytes: &AtomicU64) -> Result<()> {
+/// Counts what it copies in `bytes`: whoever waits sees that something moves.
+pub fn copy(mut reader: impl Read, writer: &mut impl Write, bytes: &AtomicU64) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         match reader.read(&mut buffer) {

@@ -11,7 +11,6 @@ use crate::host::archive::reader::open_file;
 use crate::host::archive::tail::{Tail, is_given_up};
 use crate::host::archive::writer::ArchiveWriter;
 use crate::host::partial::Partial;
-use crate::host::threads;
 use crate::job::backup::manifest_text;
 use crate::job::backup::pack::{self, Pack};
 use crate::job::decode::Counts;
@@ -36,8 +35,7 @@ pub async fn packed(
     work.show(Phase::Copying);
     let settings = work.context.settings;
     let tail = Tail::default();
-    let (flushed, growing) = (share(partial.file())?, tail.clone());
-    threads::spawn("pg_backup flush", move || pack::flush(&flushed, &growing))?;
+    pack::flush(partial.path(), &tail)?;
     let (root, reserve) = (work.place.path().to_owned(), settings.min_free_space);
     let file = share(partial.file())?;
     let writer = ArchiveWriter::new(file, root, reserve, work.started, tail.clone());
