@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::pack::Pack;
+use super::pack::{Pack, copy};
 use crate::decide::archive_spec::DIRECTORY;
 use crate::decide::format::Method;
 use crate::error::{Failure, Result};
@@ -133,8 +133,7 @@ fn file(pack: &mut Pack, watched: &mut Watched, name: &str, ended: &AtomicBool) 
     if ours {
         pack.member(&mut growing, small)?;
     } else {
-        io::copy(&mut growing, &mut pack.writer)
-            .map_err(|e| crate::host::archive::writer::archive_failure(&e))?;
+        copy(&mut growing, &mut pack.writer, &pack.bytes)?;
     }
     pack.writer.end()?;
     if name != TOC {
@@ -174,6 +173,34 @@ impl Read for Growing<'_> {
             if !self.watched.closed.contains(self.name) {
                 std::thread::sleep(PAUSE);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::format::Compression;
+    use crate::host::archive::tail::Tail;
+
+    #[test]
+    fn whoever_waits_sees_every_byte_move_however_it_is_compressed() {
+        for method in [Method::None, Method::Gzip, Method::Zstd] {
+            let place = tempfile::tempdir().unwrap();
+            let dump = place.path().join("dump");
+            std::fs::create_dir(&dump).unwrap();
+            std::fs::write(dump.join(TOC), [1; 10]).unwrap();
+            std::fs::write(dump.join("7.dat"), [2; 1000]).unwrap();
+            let file = File::create_new(place.path().join("a.zip")).unwrap();
+            let (tail, now) = (Tail::default(), chrono::Utc::now());
+            let writer = ArchiveWriter::new(file, place.path().to_owned(), 0, now, tail.clone());
+            let bytes = std::sync::Arc::<std::sync::atomic::AtomicU64>::default();
+            let compression = Compression { method, level: 1 };
+            let threads = 0;
+            let packing = Pack { writer, compression, threads, bytes: bytes.clone(), tail };
+            let watched = Watched::existing(&dump).unwrap();
+            pack(packing, watched, &AtomicBool::new(true)).unwrap();
+            assert_eq!(bytes.load(Ordering::Relaxed), 1010, "{method:?}");
         }
     }
 }
