@@ -1,7 +1,7 @@
 //! Every kind of object that pg_dump knows comes back: in a new database, in the place of the live
 //! one, and after each swap back.
 
-use pg_backup_tests::{Cluster, assert_same_text};
+use pg_backup_tests::{Cluster, assert_same_text, into_schema};
 
 fn sink() -> (Cluster, String) {
     let cluster = Cluster::start();
@@ -66,6 +66,39 @@ fn a_database_with_a_subscription_can_be_dropped_again() {
     cluster.replace_app("postgres", &id);
     let slot = "SELECT subslotname FROM pg_subscription";
     assert_eq!(cluster.value("app", slot), "theirs");
+}
+
+/// Values of an enum have other ids in another database, so pg_dump gives such rows to the root.
+#[test]
+fn rows_that_are_distributed_by_the_hash_of_an_enum_come_back() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let tables = "
+        CREATE TYPE mood AS ENUM ('ill', 'well', 'wild', 'mild');
+        CREATE TABLE days (day int, m mood) PARTITION BY RANGE (day);
+        CREATE TABLE early PARTITION OF days FOR VALUES FROM (0) TO (100) PARTITION BY HASH (m);
+        CREATE TABLE early_0 PARTITION OF early FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+        CREATE TABLE early_1 PARTITION OF early FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+        CREATE TABLE early_2 PARTITION OF early FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+        CREATE TABLE late PARTITION OF days FOR VALUES FROM (100) TO (200);
+        INSERT INTO days SELECT i, (enum_range(NULL::mood))[1 + i % 4] FROM generate_series(0, 149) i";
+    cluster.psql("app", tables);
+    let rows = "SELECT string_agg(day || m::text, ' ' ORDER BY day) FROM";
+    let wanted = cluster.value("app", &format!("{rows} days"));
+    for options in ["", ", format => 'plain'", ", format => 'directory'", ", jobs => 2"] {
+        let id = cluster.back_up_app(options);
+        cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy')"));
+        assert_eq!(cluster.value("copy", &format!("{rows} days")), wanted, "{options}");
+        cluster.sql("postgres", "DROP DATABASE copy");
+        let verified = format!("SELECT bool_and(ok) FROM backup_verify({id}, 'restore')");
+        assert_eq!(cluster.value("postgres", &verified), "t", "{options}");
+        if !options.contains("plain") {
+            cluster.sql("postgres", &into_schema(&id, "ARRAY['days']", "saved"));
+            assert_eq!(cluster.value("app", &format!("{rows} saved.days")), wanted, "{options}");
+            cluster.psql("app", "DROP SCHEMA saved CASCADE");
+        }
+    }
+    cluster.assert_clean();
 }
 
 /// pg_restore lists them with spaces, and a dump in directory format is known by that list only.

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use super::restore::count;
 use super::{ident, literal, qualified};
 use crate::decide::major::fire_event_triggers;
-use crate::decide::manifest::TableCount;
 use crate::error::{Class, Failure, Result};
 
 /// A table or sequence to move.
@@ -19,6 +18,15 @@ pub struct Moved {
     pub name: String,
     pub is_sequence: bool,
     pub owner: String,
+}
+
+/// Tables whose rows are counted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// What they are called in an error.
+    pub name: String,
+    pub tables: Vec<String>,
+    pub rows: u64,
 }
 
 /// Gathers what is moved in a new schema. Errors: two of one name.
@@ -66,14 +74,14 @@ pub const AFTER_SECTION: &str = "\nRESET SESSION AUTHORIZATION;\n";
 
 /// What stands at the end: the rows are counted, the schema says where it comes from, and
 /// everything is there at once.
-pub fn end(schema: &str, tables: &[TableCount], origin: &str) -> String {
+pub fn end(schema: &str, counts: &[Counted], origin: &str) -> String {
     let mut script = String::new();
-    for table in tables {
-        let wrong = format!("table {} has not the rows of the archive", ident(&table.name));
+    for Counted { name, tables, rows } in counts {
+        let wrong = format!("table {} has not the rows of the archive", ident(name));
+        let counts = tables.iter().map(|table| format!("({})", count(schema, table)));
         let block = format!(
-            "BEGIN IF ({}) <> {} THEN RAISE EXCEPTION USING MESSAGE = {}; END IF; END",
-            count(schema, &table.name),
-            table.rows,
+            "BEGIN IF {} <> {rows} THEN RAISE EXCEPTION USING MESSAGE = {}; END IF; END",
+            counts.collect::<Vec<_>>().join(" + "),
             literal(&wrong)
         );
         script.push_str(&format!("DO LANGUAGE plpgsql {};\n", literal(&block)));
@@ -110,9 +118,10 @@ mod tests {
 
     #[test]
     fn the_script_ends_with_the_count_and_the_commit() {
-        let table = TableCount { schema: "x".into(), name: "it's".into(), rows: 3, bytes: 0 };
-        let script = end("s", &[table], "by me");
-        let count = "'BEGIN IF (SELECT pg_catalog.count(*) FROM ONLY \"s\".\"it''s\") <> 3 THEN";
+        let tables = vec!["it's".into(), "b".into()];
+        let script = end("s", &[Counted { name: "it's".into(), tables, rows: 3 }], "by me");
+        let count = "'BEGIN IF (SELECT pg_catalog.count(*) FROM ONLY \"s\".\"it''s\") + \
+                     (SELECT pg_catalog.count(*) FROM ONLY \"s\".\"b\") <> 3 THEN";
         assert!(script.starts_with(&format!("DO LANGUAGE plpgsql {count}")));
         assert!(script.ends_with(";\nCOMMIT;\n"));
         assert_eq!(end("s", &[], "me"), "COMMENT ON SCHEMA \"s\" IS 'me';\nCOMMIT;\n");

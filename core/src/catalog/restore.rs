@@ -112,6 +112,34 @@ SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND (n.nspname ~ '[\n\r]' OR c.relname ~ '[\n\r]')";
 
+/// Trees of partitions that a dump loads by their root, wholly or in part: its rows are not in the
+/// same partitions afterwards. That are those that are distributed by the hash of an enum, whose
+/// values have other ids then, and those with a root among the names `$1` (schemas) and `$2`
+/// (tables). Schema and name of the root, of each table in the tree, and whether that has rows of
+/// its own here.
+pub const TREES: &str = "
+WITH RECURSIVE tree (root, id) AS (
+    SELECT oid, oid FROM pg_catalog.pg_class WHERE relkind = 'p' AND NOT relispartition
+    UNION ALL
+    SELECT t.root, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.id),
+by_root AS (
+    SELECT t.root FROM tree t
+      JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.id AND p.partstrat = 'h'
+      JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops'
+           AND o.opcnamespace = 'pg_catalog'::regnamespace
+    UNION
+    SELECT c.oid
+      FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(nsp, rel)
+      JOIN pg_catalog.pg_namespace n ON n.nspname = w.nsp
+      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.rel
+     WHERE c.relkind = 'p' AND NOT c.relispartition)
+SELECT rn.nspname::text, r.relname::text, n.nspname::text, c.relname::text, c.relkind = 'r'
+  FROM by_root JOIN tree t USING (root)
+  JOIN pg_catalog.pg_class r ON r.oid = t.root
+  JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+  JOIN pg_catalog.pg_class c ON c.oid = t.id
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+
 /// Gathers the statistics of all tables, each with the rights of its owner.
 pub const ANALYZE: &str = "ANALYZE";
 

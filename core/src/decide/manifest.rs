@@ -68,6 +68,9 @@ pub struct Dump {
     /// A script that does not end as those of pg_dump end: nothing tells that it is whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
+    /// Rows come by INSERT, too, which nobody has counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_inserts: bool,
 }
 
 /// What the server said, under the dump's snapshot.

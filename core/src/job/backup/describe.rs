@@ -44,6 +44,7 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
             exclude_table_data: backup.exclude_table_data.clone(),
             locked_first: locked.locked_first,
             by_hand: false,
+            has_inserts: false,
         },
         facts: gathered.facts.clone(),
         tools: Tools {

@@ -5,11 +5,12 @@
 //! every tool has ended well; nothing in it but the new schema changes; rows are written with the
 //! rights of their owners; the scratch database goes on every path.
 
+use super::compare::{Group, groups};
 use super::pour::pour;
 use super::relations::{Relation, chosen};
 use super::session::session_in;
 use super::{DROP_TIME, Work, leftover};
-use crate::catalog::gather::{Moved, gather};
+use crate::catalog::gather::{Counted, Moved, gather};
 use crate::catalog::into_schema::{
     OTHER_PARENTS, analyze_tables, no_inherit, types_by_name, used_types,
 };
@@ -44,13 +45,21 @@ pub async fn transfer(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
     let session = work.session_in_target().await?;
     let (moved, left) = split(&chosen(work, &session).await?);
     cut_from_parents(work, &session, &moved).await?;
+    let groups = groups(work, &session).await?;
+    let counts: Vec<Counted> = groups.into_iter().map(counted).collect();
     session.batch(work.context.control, &gather(&into.schema, &as_moved(&moved))?).await?;
     fault::point("gathered");
-    pour(work, into).await?;
+    pour(work, into, &counts).await?;
     fault::point("poured");
     warn(work, &left).await;
     analyze(work, into, &moved).await;
     Ok(())
+}
+
+/// They are all in one schema by then.
+fn counted(group: Group) -> Counted {
+    let tables = group.tables.into_iter().map(|(_, name)| name).collect();
+    Counted { name: group.name.1, tables, rows: group.rows }
 }
 
 /// Chosen relations that are moved, and those that cannot be.

@@ -1,22 +1,20 @@
 //! Loads the dump: pg_restore once for each section, or psql for a plain dump; then counts.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use tokio_postgres::Row;
 
+use super::compare::compare;
 use super::lists::{Lists, contents, is_unreadable};
 use super::loader::{alone, fed, loader, phase_of, point};
 use super::timescale::{self, Timescale};
 use super::{Work, analyze, extract, lanes, part, post_data};
-use crate::catalog::restore::{DUMP_CONDITIONS, WITH_LINE_ENDS, count};
-use crate::decide::progress::Phase;
+use crate::catalog::restore::WITH_LINE_ENDS;
 use crate::decide::restore;
 use crate::decide::restore::lanes::is_shared_out;
 use crate::decide::restore::part::{is_part, printed};
 use crate::decide::restore::plan::{Load, Section, pg_restore};
-use crate::error::{Class, Failure, Result};
-use crate::host::server::Server;
+use crate::error::Result;
 use crate::job::wait::both;
 
 /// Loads everything.
@@ -143,48 +141,4 @@ pub async fn compare_and_analyze(work: &Work<'_>) -> Result<()> {
         return analyze::all(work).await;
     }
     both(compare(work), analyze::all(work)).await.map(drop)
-}
-
-/// Counts the rows of every table against the manifest.
-pub async fn compare(work: &Work<'_>) -> Result<()> {
-    work.phase(Phase::Verifying).await;
-    let control = work.context.control;
-    let session = work.session_in_target().await?;
-    timescale::count_as_stored(work, &session, true).await?;
-    let conditions = conditions(work, &session).await?;
-    let mut wrong = Vec::new();
-    // A script by hand may leave the schema to its own search_path: nobody knows which it was.
-    for table in work.manifest.tables.iter().filter(|table| !table.schema.is_empty()) {
-        let mut sql = count(&table.schema, &table.name);
-        if let Some(condition) = conditions.get(&(table.schema.clone(), table.name.clone())) {
-            sql.push(' ');
-            sql.push_str(condition);
-        }
-        let rows: i64 = session.one(control, &sql, &[]).await?.get(0);
-        if rows != table.rows as i64 {
-            wrong.push(format!("{}.{}: {rows} rows, not {}", table.schema, table.name, table.rows));
-        }
-    }
-    if let Some(first) = wrong.first() {
-        return Err(Failure::new(
-            Class::Damaged,
-            "the restored rows are not those of the manifest",
-        )
-        .detail(format!("{} tables differ; {first}.", wrong.len()))
-        .hint(
-            "Something ran while the rows were loaded: a trigger or rule that is enabled \
-                   ALWAYS, or an event trigger. Look into the dump.",
-        ));
-    }
-    timescale::count_as_stored(work, &session, false).await
-}
-
-/// Tables of extensions hold rows of their own beside those that were dumped: which were is a
-/// condition that the extension has given to pg_dump.
-async fn conditions(
-    work: &Work<'_>,
-    session: &Server,
-) -> Result<HashMap<(String, String), String>> {
-    let rows = session.rows(work.context.control, DUMP_CONDITIONS, &[]).await?;
-    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect())
 }

@@ -8,6 +8,7 @@
 mod analyze;
 mod carry;
 mod check;
+mod compare;
 mod ended;
 mod extract;
 mod failed;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Work;
 use super::session::{session_in, session_name};
-use crate::catalog::gather::{AFTER_SECTION, begin, end};
+use crate::catalog::gather::{AFTER_SECTION, Counted, begin, end};
 use crate::catalog::into_schema::{SCHEMA_SAYS, SESSIONS};
 use crate::decide::dump_plan::{environment, restricted_environment};
 use crate::decide::request::IntoSchema;
@@ -34,8 +34,8 @@ const COMMIT_TIME: Duration = Duration::from_secs(20);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// pg_dump of each section into one psql.
-pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
+/// pg_dump of each section into one psql, which counts the rows.
+pub async fn pour(work: &Work<'_>, into: &IntoSchema, counts: &[Counted]) -> Result<()> {
     let script = client(work, "psql", psql(), &into.database);
     let script = Tool { stdin: Stdin::Pipe, stdout: Stdout::Null, ..script };
     let mut live = Child::spawn(&script, work.context.harden)?;
@@ -47,7 +47,7 @@ pub async fn pour(work: &Work<'_>, into: &IntoSchema) -> Result<()> {
         fault::point(point(section));
     }
     work.context.control.proceed()?;
-    let end = Cursor::new(end(&into.schema, &work.manifest.tables, &origin(work)));
+    let end = Cursor::new(end(&into.schema, counts, &origin(work)));
     drop(copied(work.context, Box::new(end), sink, &Arc::default()).await?);
     let ended = until(work.context.control, || live.try_wait()).await;
     fault::point("committed");

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{DROP_TIME, checked, create, leftover, load};
+use super::{DROP_TIME, checked, compare, create, leftover, load};
 use crate::catalog::history::History;
 use crate::catalog::history_files::StoredArchive;
 use crate::decide::request::{Restore, Verify};
@@ -37,7 +37,7 @@ pub async fn rehearse(
     create(&mut work).await?;
     let done = async {
         load::load(&mut work).await?;
-        load::compare(&work).await?;
+        compare::compare(&work).await?;
         let facts = Facts::new(id, "verify", &stored.database)
             .with("backup", verify.backup.to_string())
             .with("staging", restore.target.clone());
