@@ -28,6 +28,7 @@ mod import;
 mod import_age;
 mod import_faults;
 mod import_hostile;
+mod import_scripts;
 mod in_backend;
 mod lock_chains;
 mod locks;

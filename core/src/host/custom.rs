@@ -19,7 +19,8 @@ use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 
 /// Read from the dump at once.
 const BUFFER: usize = 256 << 10;
-const MAGIC: &[u8] = b"PGDMP";
+/// How every dump in custom format begins.
+pub const MAGIC: &[u8] = b"PGDMP";
 /// Minor numbers of the versions that are known; the major one is 1.
 const VERSIONS: std::ops::RangeInclusive<u8> = 14..=16;
 /// The byte that says custom format.

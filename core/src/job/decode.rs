@@ -15,6 +15,7 @@ use crate::decide::archive_spec::{Codec, Content, payload_member, table_data_id}
 use crate::decide::copy_rows::{DataCounter, RowCounter, TableRows};
 use crate::error::{Class, Failure, Result};
 use crate::host::archive::follow::{Follow, ReadBack};
+use crate::host::custom::MAGIC;
 use crate::host::pipe::Batched;
 
 /// zstd windows above 2^24 bytes are refused: levels up to 19 use 2^23 at most.
@@ -86,7 +87,15 @@ fn member(
             // Closed behind the member: pg_restore ends, and with it the count of its script.
             let mut sink = restore.take().ok_or_else(|| no_restore(name))?;
             // As it is in the archive: nothing of ours stands between it and its judge.
-            each_chunk(name, reader, |chunk| sink.write_all(chunk).map_err(|e| sink_failure(&e)))
+            let mut is_tar = None;
+            each_chunk(name, reader, |chunk| {
+                let is_tar = *is_tar.get_or_insert_with(|| !chunk.starts_with(MAGIC));
+                match sink.write_all(chunk) {
+                    // It does not read the script that is the last in a tar, and says the rest.
+                    Err(error) if is_tar && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => written.map_err(|e| sink_failure(&e)),
+                }
+            })
         }
         Content::Script => {
             let mut counter = RowCounter::new();

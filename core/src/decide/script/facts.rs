@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use super::{identifier, words};
 use crate::decide::copy_rows::{Piece, Splitter};
+use crate::decide::encoding::decode;
 use migrations::Migrations;
 
 /// Most names of each kind.
@@ -50,6 +51,8 @@ pub struct Facts {
     pub is_of_pg_dump: bool,
     /// The last line of pg_dump was there.
     pub is_complete: bool,
+    /// There are statements behind it.
+    pub goes_on: bool,
     /// It is what pg_dumpall writes.
     pub is_cluster: bool,
     /// Tables get rows by INSERT, which nobody counts.
@@ -102,7 +105,8 @@ impl Seen {
             Piece::Data(bytes) => self.migrations.feed(bytes),
             Piece::Line { text, .. } | Piece::LongLine(text) => {
                 self.end_copy();
-                self.line(String::from_utf8_lossy(text).trim());
+                let encoding = self.facts.encoding.clone().unwrap_or_default();
+                self.line(decode(text, &encoding).trim());
             }
             Piece::Rest(_) => self.end_copy(),
         }
@@ -116,6 +120,7 @@ impl Seen {
         if let Some(command) = text.strip_prefix('\\') {
             return facts.command(command);
         }
+        facts.goes_on |= facts.is_complete && !text.is_empty();
         let words = words(text);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
@@ -153,7 +158,11 @@ impl Facts {
                     self.pg_dump_version = Some(short(rest));
                 }
                 Header::Dump if rest.is_empty() => self.is_of_pg_dump = true,
-                Header::Dump => self.is_complete |= rest == " complete",
+                Header::Dump if rest == " complete" => {
+                    self.is_complete = true;
+                    self.goes_on = false;
+                }
+                Header::Dump => {}
                 Header::Cluster => self.is_cluster = true,
                 Header::Server | Header::Tool => {}
             }

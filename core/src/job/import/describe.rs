@@ -31,7 +31,7 @@ pub fn manifest(
         version.or_else(|| line(&list, "Dumped from database version").map(str::to_owned));
     let tool = told.pg_dump_version.clone();
     let tool = tool.or_else(|| line(&list, "Dumped by pg_dump version").map(str::to_owned));
-    let by_hand = kept.kind == Kind::Script && !told.is_complete;
+    let by_hand = kept.kind == Kind::Script && (!told.is_complete || told.goes_on);
     let mut warnings = Vec::new();
     if by_hand {
         warnings.push("nothing at its end tells that the script is whole".to_owned());
@@ -56,6 +56,7 @@ pub fn manifest(
             },
             jobs: 1,
             by_hand,
+            has_inserts: told.has_inserts,
             ..Dump::default()
         },
         facts: facts(work, known, &told, metadata, version.unwrap_or_default()),
