@@ -89,6 +89,24 @@ fn a_pg_restore_that_is_killed_fails_the_backup() {
 }
 
 #[test]
+fn a_pg_restore_that_cannot_judge_an_archive_does_not_condemn_it() {
+    let cluster = Cluster::start();
+    let id = cluster.value("postgres", CREATE);
+    for script in [
+        "#!/bin/sh\nhead -c 10 >/dev/null\nkill -9 $$",
+        "#!/bin/sh\nexit 127",
+        "#!/bin/sh\ncat >/dev/null\necho 'unsupported version (1.99) in file header' >&2\nexit 1",
+    ] {
+        cluster.use_tool("pg_restore", script);
+        let verify = format!("SELECT backup_verify({id}, 'read')");
+        let error = cluster.error("postgres", &verify);
+        assert_ne!(error.sqlstate, "XX001", "{script}: {error}");
+        let state = format!("SELECT file_state FROM backup_history WHERE id = {id}");
+        assert_eq!(cluster.value("postgres", &state), "available", "{script}");
+    }
+}
+
+#[test]
 fn a_verification_that_is_cut_short_does_not_count() {
     let cluster = Cluster::start();
     for script in [

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::decode::decoder;
-use super::tools::{output, tool};
+use super::tools::{output, tool, written};
 use crate::decide::archive_spec::{CONTENTS_MAX, payload_member};
 use crate::decide::dump_plan::pg_restore_list;
 use crate::error::{Class, Failure, Result};
@@ -34,11 +34,11 @@ pub async fn of_range(
     let reader = decoder(codec, RangeReader::new(file, start, end));
     let reader = reader.map_err(|e| Failure::io("read the dump back", &e))?;
     let list = tool(context, "pg_restore", pg_restore_list(None), Vec::new());
-    let listed = output(context, &list, Some(reader), CONTENTS_MAX, "list the dump").await;
-    listed.map_err(|failure| match failure.class {
-        Class::ToolFailed => Failure { class: Class::Damaged, ..failure },
-        _ => failure,
-    })
+    let (outcome, listed) = written(context, &list, Some(reader), CONTENTS_MAX).await?;
+    match outcome.success() {
+        true => Ok(listed),
+        false => Err(outcome.into_reading_failure("list the dump")),
+    }
 }
 
 /// Of a directory-format dump.

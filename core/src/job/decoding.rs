@@ -136,8 +136,7 @@ impl Decoding {
         if outcome.success() {
             return Ok(());
         }
-        let failure = outcome.into_failure("read the dump back");
-        Err(Failure { class: Class::Damaged, ..failure })
+        Err(outcome.into_reading_failure("read the dump back"))
     }
 }
 

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::wait::until;
 use crate::decide::archive_spec::SMALL_TOOL_TIME;
 use crate::error::{Class, Failure, Result};
-use crate::host::child::{Child, Stdin, Stdout, Tool};
+use crate::host::child::{Child, Outcome, Stdin, Stdout, Tool};
 use crate::host::threads;
 
 /// A tool of the server with nothing on its standard input and a pipe behind its output.
@@ -39,6 +39,20 @@ pub async fn output(
     cap: u64,
     what: &str,
 ) -> Result<Vec<u8>> {
+    let (outcome, bytes) = written(context, tool, feed, cap).await?;
+    if !outcome.success() {
+        return Err(outcome.into_failure(what));
+    }
+    Ok(bytes)
+}
+
+/// The same, and how it ended.
+pub async fn written(
+    context: &Context<'_>,
+    tool: &Tool,
+    feed: Option<Box<dyn Read + Send>>,
+    cap: u64,
+) -> Result<(Outcome, Vec<u8>)> {
     let tool = Tool { stdin: feed.as_ref().map_or(Stdin::Null, |_| Stdin::Pipe), ..tool.clone() };
     let mut child = Child::spawn(&tool, context.harden)?;
     let stdout = child.take_stdout();
@@ -64,16 +78,16 @@ pub async fn output(
     let outcome = ended(context, tool.name, &mut child, SMALL_TOOL_TIME).await?;
     let bytes = threads::join(reader)??;
     threads::join(feeder)?;
-    if !outcome.success() {
-        return Err(outcome.into_failure(what));
-    }
+    // A tool that nobody reads any more is ended by that, whatever it had to say.
     if bytes.len() as u64 > cap {
         return Err(Failure::new(
-            Class::ToolFailed,
+            Class::LimitExceeded,
             format!("{} wrote more than {cap} bytes", tool.name),
-        ));
+        )
+        .detail("So much is not read of it.")
+        .hint("It lists the objects of the dump: large objects are listed, too, until 16."));
     }
-    Ok(bytes)
+    Ok((outcome, bytes))
 }
 
 /// Waits for the end of the child `name`, at most `limit`.
@@ -82,7 +96,7 @@ pub async fn ended(
     name: &str,
     child: &mut Child,
     limit: Duration,
-) -> Result<crate::host::child::Outcome> {
+) -> Result<Outcome> {
     let started = Instant::now();
     until(context.control, || match child.try_wait()? {
         Some(outcome) => Ok(Some(outcome)),

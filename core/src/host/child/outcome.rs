@@ -47,6 +47,17 @@ impl Outcome {
         self.failure(what, judged)
     }
 
+    /// The same of a tool that reads a dump: what it says itself of the dump is that this is damaged.
+    /// One that was ended, cannot start or is too old for it has said nothing of that kind.
+    pub fn into_reading_failure(self, what: &str) -> Failure {
+        let said = self.ended == Ended::Exit(1) && !self.stderr.contains("unsupported version");
+        let failure = self.into_failure(what);
+        match failure.class {
+            Class::ToolFailed if said => Failure { class: Class::Damaged, ..failure },
+            _ => failure,
+        }
+    }
+
     /// The same of a tool that loads into a database: there the same words mean something else.
     pub fn into_load_failure(self, what: &str) -> Failure {
         let judged = known(LOADING, &self.stderr).unwrap_or_else(|| classify(&self.stderr));
