@@ -74,12 +74,23 @@ impl BackupOptions {
         })
     }
 
+    /// pg_dump says of `--schema` that it has no effect beside `--table`.
+    fn ensure_one_list(&self) -> Result<()> {
+        if self.schemas.is_empty() || self.tables.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(Class::InvalidArgument, "schemas and tables do not go together")
+            .detail("pg_dump would dump the tables only, and nothing of the schemas.")
+            .hint("A pattern of tables may name a schema: tables => '{shop.*,public.users}'."))
+    }
+
     /// The backup that these options make. Errors: `InvalidArgument`.
     pub fn backup(self, asked: Asked, defaults: Defaults) -> Result<Backup> {
         attachments::check(&self.attach)?;
         self.schemas.iter().try_for_each(|pattern| schema_pattern(pattern).map(drop))?;
         let lists = [&self.tables, &self.exclude_tables, &self.exclude_table_data];
         lists.into_iter().flatten().try_for_each(|pattern| table_pattern(pattern).map(drop))?;
+        self.ensure_one_list()?;
         let (format, jobs) = format_and_jobs(self.format.as_deref(), self.jobs, defaults.jobs)?;
         let compression = match self.compression.as_deref() {
             Some(text) => Compression::from_str(text)?,
@@ -136,6 +147,15 @@ fn format_and_jobs(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_which_pg_dump_would_take_one_only_are_refused() {
+        let names = || vec!["a".to_owned()];
+        let both = BackupOptions { schemas: names(), tables: names(), ..BackupOptions::default() };
+        let failure = both.ensure_one_list().unwrap_err();
+        assert_eq!(failure.class, Class::InvalidArgument);
+        assert!(failure.message.contains("schemas and tables"));
+    }
 
     #[test]
     fn options_that_nobody_knows_are_refused_by_name() {
