@@ -47,8 +47,8 @@ impl Outcome {
         self.failure(what, judged)
     }
 
-    /// The same of a tool that reads a dump: what it says itself of the dump is that this is damaged.
-    /// One that was ended, cannot start or is too old for it has said nothing of that kind.
+    /// The same of a tool that reads a dump: where it says why it cannot, the dump is damaged. One
+    /// that was ended, cannot start or is too old has said nothing of the dump.
     pub fn into_reading_failure(self, what: &str) -> Failure {
         let said = self.ended == Ended::Exit(1) && !self.stderr.contains("unsupported version");
         let failure = self.into_failure(what);

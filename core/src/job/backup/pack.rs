@@ -30,8 +30,8 @@ pub struct Pack {
 }
 
 /// Sends the archive at `path` to the disk while it grows, so that publishing does not wait for all
-/// of it at once. It is opened anew: a failed write is told once to each who has opened the file, and
-/// has to be told to who syncs it for good (fsync(2), since Linux 4.13).
+/// of it at once. It is opened anew: a failed write is told once to each who has opened the file,
+/// and has to be told to who syncs it for good (fsync(2), since Linux 4.13).
 pub fn flush(path: &Path, tail: &Tail) -> Result<()> {
     /// Large against one request of the disk, small against what a second of dump writes.
     const STEP: u64 = 16 << 20;

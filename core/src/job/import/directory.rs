@@ -12,6 +12,7 @@ use super::pack::{packed, sealed};
 use super::{Ready, Work, too_new};
 use crate::decide::archive_spec::Codec;
 use crate::decide::dump_files;
+use crate::decide::encoding::decode;
 use crate::decide::import::{Kind, is_dump_file};
 use crate::decide::progress::Phase;
 use crate::decide::toc;
@@ -52,7 +53,8 @@ pub async fn take(work: &Work<'_>, directory: File) -> Result<Ready> {
         pack_directory(pack, watched, &std::sync::atomic::AtomicBool::new(true))
     });
     let packed = packed.await?;
-    let text = String::from_utf8_lossy(known.list.as_deref().unwrap_or_default()).into_owned();
+    let encoding = told.encoding.as_deref().unwrap_or_default();
+    let text = decode(known.list.as_deref().unwrap_or_default(), encoding).into_owned();
     let owners: Vec<String> = told.owners.iter().cloned().collect();
     let schemas: Vec<String> = told.schemas.iter().cloned().collect();
     let entries = toc::parse(&text, &schemas, &owners)?;
