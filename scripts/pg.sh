@@ -77,9 +77,11 @@ download_source() {
     compgen -G "$work/postgresql-${major}_*.orig.tar.*z*" | grep -v '\.asc$'
 }
 
-# Laid out like Debian's own packages, below `prefix`.
+# Laid out like Debian's own packages, below `prefix`. PostgreSQL makes its headers in a make that no
+# other make has started.
 configure_and_make() {
     local prefix=$1
+    unset MAKELEVEL MAKEFLAGS MFLAGS
     ./configure --prefix="$prefix" --bindir="$prefix/lib/postgresql/$major/bin" \
         --libdir="$prefix/lib/postgresql/$major/lib" --datadir="$prefix/share/postgresql/$major" \
         --includedir="$prefix/include/postgresql" \
