@@ -114,3 +114,17 @@ fn tables_with_names_of_another_encoding_are_counted_and_restored() {
         }
     }
 }
+
+/// What the archive does not say right cannot be compared when it is restored.
+#[test]
+fn names_of_tables_that_cannot_be_read_are_refused() {
+    let cluster = home("EUC_TW");
+    let backup = cluster.value("home", CREATE);
+    cluster.sql("home", &format!("CALL backup_restore({backup}, target => 'copy')"));
+    cluster.sql("home", "CREATE TABLE \"中文\" AS SELECT 1 AS i");
+    for options in ["", "jobs => 2", "format => 'plain'"] {
+        let error = error_of(&cluster, &format!("SELECT backup_create({options})"));
+        assert_eq!(error.sqlstate, "55000", "{error}");
+        assert!(error.message.contains("names of tables in EUC_TW"), "{error}");
+    }
+}

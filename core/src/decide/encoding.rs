@@ -47,6 +47,12 @@ const ENCODINGS: [(&str, &str); 36] = [
     ("WIN874", "windows-874"),
 ];
 
+/// Whether names can be decoded, or are what the server takes for UTF-8.
+pub fn is_readable(name: &str) -> bool {
+    let is = |known: &str| known.eq_ignore_ascii_case(name);
+    is("UTF8") || is("SQL_ASCII") || ENCODINGS.iter().any(|(known, _)| is(known))
+}
+
 /// Decodes `bytes` of the encoding that PostgreSQL calls `name`. What the encoding does not have,
 /// and what is not UTF-8 where the encoding is not known (SQL_ASCII says nothing), is replaced.
 pub fn decode<'t>(bytes: &'t [u8], name: &str) -> Cow<'t, str> {

@@ -8,7 +8,7 @@ use super::Work;
 use super::dump::Dumped;
 use super::snapshot::Locked;
 use crate::decide::copy_rows::TableRows;
-use crate::decide::encoding::decode;
+use crate::decide::encoding::{decode, is_readable};
 use crate::decide::format::Format;
 use crate::decide::manifest::{Dump, FORMAT, Manifest, Span, TableCount, Tools};
 use crate::decide::toc::{self, TocEntry};
@@ -28,6 +28,10 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
         }
         Format::Custom | Format::Plain => counts.tables.into_iter().map(count).collect(),
     };
+    let encoding = &gathered.facts.database.encoding;
+    if !is_readable(encoding) && tables.iter().any(is_unread) {
+        return Err(unread(encoding));
+    }
     Ok(Manifest {
         format: FORMAT,
         id: work.id,
@@ -59,6 +63,17 @@ pub fn manifest(work: &Work<'_>, locked: &Locked, dumped: &mut Dumped) -> Result
         attachments: Vec::new(),
         members: Vec::new(),
     })
+}
+
+/// Whether something in its name could not be decoded.
+fn is_unread(table: &TableCount) -> bool {
+    [&table.schema, &table.name].iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER))
+}
+
+fn unread(encoding: &str) -> Failure {
+    Failure::new(Class::NotReady, format!("names of tables in {encoding} cannot be read"))
+        .detail("Their rows could not be counted against the archive when it is restored.")
+        .hint("Give the tables names in ASCII, or the database another encoding.")
 }
 
 fn count(rows: TableRows) -> TableCount {
