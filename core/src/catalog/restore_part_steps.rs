@@ -52,13 +52,14 @@ pub fn lists(restore: &Restore) -> Vec<Step> {
     )]
 }
 
-/// What a part needs beside the sections, before the rows are counted.
+/// What a part needs beside the sections, before the rows are counted. A scratch database goes as a
+/// whole.
 pub fn drop_rest(restore: &Restore) -> Vec<Step> {
-    if !is_part(restore) {
+    if !is_part(restore) || restore.into_schema.is_some() {
         return Vec::new();
     }
     let command = "DROP TABLE … RESTRICT (again until nothing more goes)".to_owned();
-    vec![step("drop what was not chosen, unless something chosen needs it", command)]
+    vec![step("drop what was not chosen, unless something that stays needs it", command)]
 }
 
 /// From the scratch database into the schema of the live one.

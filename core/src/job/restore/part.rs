@@ -66,7 +66,10 @@ pub async fn load(work: &mut Work<'_>, unpacked: Option<&Path>) -> Result<()> {
         Some(place) => post_data::load(work, place, &entries, rest.list, &lists).await?,
     }
     told.push((KEYS, rest.foreign_keys));
-    told.push((NEEDED, drop_rest(work, &session, relations).await?));
+    // Of the scratch database beside a live one, nothing stays.
+    if work.restore.into_schema.is_none() {
+        told.push((NEEDED, drop_rest(work, &session, relations).await?));
+    }
     told.push((UNREAD, unread.into_iter().map(|(schema, name)| shown(&schema, &name)).collect()));
     let calling = session.rows(work.context.control, CALLING, &[]).await?;
     told.push((CALLS, calling.iter().map(|row| row.get(0)).collect()));
@@ -78,7 +81,7 @@ const OF_IDENTITY: &str =
 const OF_EXTENSION: &str =
     "left out, because they belong to an extension, with which all of the database is restored";
 const KEYS: &str = "foreign keys left out, because they refer to tables that were not chosen";
-const NEEDED: &str = "there, but without rows, because something chosen needs them";
+const NEEDED: &str = "there, but without rows, because something that stays needs them";
 const UNREAD: &str = "materialized views without rows, because they read what was not chosen";
 const CALLS: &str =
     "materialized views that may have other rows: their functions may read what was not chosen";
