@@ -1,7 +1,7 @@
 //! Retention after the runs of a schedule: only after a success, only its own, only when the new
 //! backup is whole.
 
-use pg_backup_tests::{Cluster, DbError, names_below};
+use pg_backup_tests::{Cluster, DbError, Faults, names_below};
 use std::sync::mpsc;
 
 /// Makes the archive of the run longer by one byte, before it is verified.
@@ -132,6 +132,34 @@ fn hooks_do_not_see_a_backup_pruned_before_they_have_run() {
     let seen = "SELECT string_agg(n::text, ' ' ORDER BY n) FROM seen";
     assert_eq!(cluster.value("postgres", seen), "1 2");
     assert_eq!(archives(&cluster), 1);
+}
+
+#[test]
+fn after_a_run_the_policy_of_then_counts_not_that_of_its_begin() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let keep = |policy: &str| format!("CALL backup_schedule('s', '0 3 29 2 *'{policy})");
+    cluster.sql("postgres", "CREATE DATABASE other");
+    cluster.psql("postgres", &keep(""));
+    run(&cluster, "s");
+    // What is done while the backup is made, and how many archives there are after it.
+    let changes = [
+        ("CALL backup_unschedule('s')", 2),
+        (&*keep(", keep_last => 1, database => 'other'"), 3),
+        (&*keep(""), 4),
+        (&*keep(", keep_last => 4"), 4),
+    ];
+    for (change, archives_after) in changes {
+        cluster.psql("postgres", &keep(", keep_last => 1"));
+        faults.plant("archive_unfinished");
+        let call = cluster.call("postgres", "SELECT backup_run('s')");
+        faults.wait("archive_unfinished");
+        cluster.psql("postgres", change);
+        faults.lift("archive_unfinished");
+        assert_eq!(call.end(), Ok(()));
+        assert_eq!(archives(&cluster), archives_after, "{change}");
+    }
+    cluster.assert_clean();
 }
 
 #[test]

@@ -22,10 +22,42 @@ pub async fn run(context: &Context<'_>, home: &Home, prune: &Prune) -> Result<Re
     let control = context.control;
     let server = Server::connect(access, control, &home.database, "pg_backup job").await?;
     let history = History::open(&server, control, home).await?;
-    let entry = history.schedule(&prune.schedule).await?;
-    let entry = entry.ok_or_else(|| no_schedule(&prune.schedule))?;
-    entry.policy.validate()?;
+    named(&history, &prune.schedule).await?;
+    history.lock_retention().await?;
+    // Another retention may have taken its time.
+    let entry = named(&history, &prune.schedule).await?;
     apply(context, home, &history, &entry, "manual").await
+}
+
+/// A schedule whose policy can be applied.
+async fn named(history: &History<'_>, name: &str) -> Result<Entry> {
+    let entry = history.schedule(name).await?.ok_or_else(|| no_schedule(name))?;
+    entry.policy.validate()?;
+    Ok(entry)
+}
+
+/// What comes after a run of the schedule that `ran`. The run may have taken hours: the policy of
+/// now counts, and one that is gone, keeps everything or backs up another database prunes nothing.
+pub async fn after_run(
+    context: &Context<'_>,
+    home: &Home,
+    history: &History<'_>,
+    ran: &Entry,
+    origin: &str,
+) -> Result<Report> {
+    if of_now(history, ran).await?.is_none() {
+        return Ok(Report::default());
+    }
+    history.lock_retention().await?;
+    match of_now(history, ran).await? {
+        Some(entry) => apply(context, home, history, &entry, origin).await,
+        None => Ok(Report::default()),
+    }
+}
+
+async fn of_now(history: &History<'_>, ran: &Entry) -> Result<Option<Entry>> {
+    let found = history.schedule(&ran.name).await?;
+    Ok(found.filter(|now| now.database == ran.database && !now.policy.is_empty()))
 }
 
 /// A schedule that does not exist.
@@ -40,8 +72,9 @@ fn copied(name: &str) -> Failure {
         .hint("Make the schedule anew with CALL backup_schedule(…) to have backups of its own.")
 }
 
-/// Prunes what the policy does not keep. Leaves no row when there is nothing to do.
-pub async fn apply(
+/// Prunes what the policy does not keep, under the lock of retention. Leaves no row when there is
+/// nothing to do.
+async fn apply(
     context: &Context<'_>,
     home: &Home,
     history: &History<'_>,
@@ -51,7 +84,6 @@ pub async fn apply(
     if entry.copy {
         return Err(copied(&entry.name));
     }
-    history.lock_retention().await?;
     let (_, zone) = entry.times()?;
     let candidates = history.candidates(entry).await?;
     let verdicts = verdicts(&entry.policy, zone.tz(), fault::now(), &candidates);

@@ -206,10 +206,7 @@ async fn after(
             .hint("Nothing was pruned. Look at the disk, and make another backup."));
         }
     }
-    if entry.policy.is_empty() {
-        return Ok(report);
-    }
-    match prune::apply(context, &home, &history, entry, &backup.origin).await {
+    match prune::after_run(context, &home, &history, entry, &backup.origin).await {
         Ok(_) => Ok(report),
         Err(failure) => {
             let mut report = report;
