@@ -67,14 +67,18 @@ fn host(ticket: Ticket, request: &Request) -> Result<Report> {
 /// Gives the result to who waits, and what follows from it to the launcher. `opened`: the job
 /// opened a database, in which there may be schedules.
 fn finish(ticket: Ticket, result: Result<Report>, opened: bool) {
-    let text = encode(&result);
+    let told = match &result {
+        Ok(report) => report.fitted(slots::PAYLOAD),
+        Err(failure) => Err(failure.clone()),
+    };
+    let text = encode(&told);
     let waiters = slots::write(|table| {
         let slot = table.get_mut(ticket)?;
         let waiters = slot.waiters();
         slot.runner = 0;
         let unclaimed = result.is_err() && slot.id == 0 && !slot.schedule.get().is_empty();
         let home = slot.home;
-        slot.finish(result.is_ok(), &text);
+        slot.finish(told.is_ok(), &text);
         if unclaimed {
             // The due time is not dealt with: the launcher plans it again.
             table.schedules_changed(home);
@@ -94,7 +98,8 @@ fn finish(ticket: Ticket, result: Result<Report>, opened: bool) {
     }
 }
 
-/// A result that fits the slot: what is too long is cut, never left out.
+/// A result that fits the slot, where a report does already: what is too long of a failure is cut,
+/// never left out.
 pub fn encode(result: &Result<Report>) -> String {
     const LONGEST: usize = slots::PAYLOAD / 6;
     let text = match result {
@@ -102,12 +107,7 @@ pub fn encode(result: &Result<Report>) -> String {
         Err(failure) => serde_json::to_string(failure),
     };
     match (text, result) {
-        (Ok(text), _) if text.len() <= slots::PAYLOAD => text,
-        (_, Ok(report)) => {
-            let cut = Report { id: report.id, ..Report::default() };
-            serde_json::to_string(&cut).unwrap_or_default()
-        }
-        (_, Err(failure)) => {
+        (Ok(text), Err(failure)) if text.len() > slots::PAYLOAD => {
             let cut = |text: &str| text.chars().take(LONGEST / 4).collect::<String>();
             let short = Failure {
                 class: failure.class,
@@ -117,6 +117,7 @@ pub fn encode(result: &Result<Report>) -> String {
             };
             serde_json::to_string(&short).unwrap_or_default()
         }
+        (text, _) => text.unwrap_or_default(),
     }
 }
 

@@ -103,3 +103,32 @@ fn a_missing_tablespace_is_made_in_its_directory_when_that_is_empty() {
                     WHERE relname = 't'";
     assert_eq!(cluster.value("app", where_is), "fa;st");
 }
+
+#[test]
+fn hundreds_of_missing_roles_are_one_row_of_those_that_are_not_fine() {
+    let cluster = Cluster::start();
+    let roles = "DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE ROLE %I', \
+                 rpad('role_' || i, 60, 'x')); END LOOP; END $$";
+    let each = |what: &str| {
+        format!(
+            "DO $$ DECLARE r name; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname \
+                 ~ '^role_' LOOP EXECUTE format('{what}', r); END LOOP; END $$"
+        )
+    };
+    cluster.sql("postgres", "CREATE DATABASE app");
+    cluster.sql("app", &format!("CREATE TABLE t (i int); {roles}"));
+    cluster.sql("app", &each("GRANT SELECT ON t TO %I"));
+    let id = cluster.value("postgres", "SELECT backup_create(database => 'app')");
+    cluster.sql("postgres", "DROP DATABASE app");
+    cluster.sql("postgres", &each("DROP ROLE %I"));
+    for options in ["", ", globals => true"] {
+        let sql = format!(
+            "SELECT string_agg(check_name || ' ' || status || ' ' || detail, E'\\n') \
+             FROM backup_restore_check({id}, target => 'app'{options}) WHERE check_name = 'roles'"
+        );
+        let found = cluster.value("postgres", &sql);
+        let wanted = ["roles blocker missing roles: ", "roles ok will be made: "];
+        assert!(found.starts_with(wanted[usize::from(!options.is_empty())]), "{found}");
+        assert!(found.contains("more"), "{found}");
+    }
+}

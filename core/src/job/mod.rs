@@ -13,6 +13,7 @@ pub mod delete;
 pub mod ending;
 pub mod export;
 pub mod extract;
+mod fitted;
 pub mod hooks;
 pub mod import;
 pub mod members;
@@ -21,7 +22,6 @@ pub mod prune;
 pub mod recovery;
 pub mod restore;
 pub mod scan;
-
 pub mod scheduled;
 pub mod settle;
 pub mod tools;

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::requirement::listed;
 use super::session::session_elsewhere;
 use crate::catalog::globals::{SEEN, THERE, UNSEEN};
 use crate::catalog::history::History;
@@ -62,7 +63,7 @@ fn role_row(missing: &Missing, needed: &[String]) -> ReportRow {
     let nowhere: Vec<String> =
         needed.iter().filter(|name| !missing.roles.contains(name)).map(quoted).collect();
     if !nowhere.is_empty() {
-        let detail = format!("missing roles, in the archive too: {}", nowhere.join(", "));
+        let detail = format!("missing roles, in the archive too: {}", listed(&nowhere));
         let hint = "Create them first; globals.sql in the archive has others, or is not there.";
         return ReportRow::new("roles", "blocker", detail, hint);
     }
@@ -87,7 +88,7 @@ fn tablespace_row(missing: &Missing, needed: &[String]) -> ReportRow {
     let unready = missing.tablespaces.iter().filter_map(unready);
     let wrong: Vec<String> = unknown.chain(unready).collect();
     if !wrong.is_empty() {
-        let detail = format!("missing tablespaces: {}", wrong.join(", "));
+        let detail = format!("missing tablespaces: {}", listed(&wrong));
         return ReportRow::new(
             "tablespaces",
             "blocker",

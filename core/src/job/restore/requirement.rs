@@ -13,6 +13,9 @@ use crate::job::ReportRow;
 use crate::job::context::Context;
 use crate::job::tools::version;
 
+/// Bytes of names in one row: all rows together have to fit a slot.
+const NAMES_BYTES: usize = 800;
+
 /// What the server says.
 #[derive(Debug, Deserialize)]
 pub struct Readiness {
@@ -164,10 +167,24 @@ pub fn names(subject: &str, what: &str, missing: &[String], hint: &str) -> Repor
     match missing {
         [] => ReportRow::ok(subject, "all there"),
         missing => {
-            let list = missing.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
-            let detail = format!("missing {what}s: {}", list.join(", "));
+            let list: Vec<String> = missing.iter().map(|name| format!("\"{name}\"")).collect();
+            let detail = format!("missing {what}s: {}", listed(&list));
             ReportRow::new(subject, "blocker", detail, hint)
         }
+    }
+}
+
+/// As many names as a row has room for.
+pub fn listed(names: &[String]) -> String {
+    let mut bytes = 0;
+    let mut fits = |name: &&String| {
+        bytes += name.len() + 2;
+        bytes <= NAMES_BYTES
+    };
+    let shown: Vec<&str> = names.iter().take_while(|name| fits(name)).map(String::as_str).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -177,7 +194,7 @@ pub fn versions(ready: &Readiness) -> ReportRow {
         other => ReportRow::new(
             "extension_versions",
             "warning",
-            format!("recorded {}", other.join(", ")),
+            format!("recorded {}", listed(other)),
             "A dump names no versions: the server's default one is installed.",
         ),
     }
@@ -239,8 +256,24 @@ pub fn subscriptions(manifest: &Manifest) -> ReportRow {
         names => ReportRow::new(
             "subscriptions",
             "warning",
-            format!("restored disabled: {}", names.join(", ")),
+            format!("restored disabled: {}", listed(names)),
             "ALTER SUBSCRIPTION … ENABLE them when the original no longer runs.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_says_how_many_it_leaves_out() {
+        let missing: Vec<String> = (0..300).map(|i| format!("role_{i:03}")).collect();
+        let row = names("roles", "role", &missing, "Make them.");
+        assert_eq!(row.status, "blocker");
+        assert!(row.detail.starts_with("missing roles: \"role_000\", \"role_001\", "), "{row:?}");
+        assert!(row.detail.ends_with("\"role_065\" and 234 more"), "{row:?}");
+        let row = names("roles", "role", &missing[..2], "");
+        assert_eq!(row.detail, "missing roles: \"role_000\", \"role_001\"");
     }
 }
