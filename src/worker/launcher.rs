@@ -214,18 +214,22 @@ impl Launcher {
     fn refuse(&mut self, ticket: Ticket, failure: Failure) {
         let text = slots::read(|t| t.get(ticket).map(|slot| slot.payload.get().to_owned()));
         let request = text.and_then(|text| serde_json::from_str::<Request>(&text).ok());
-        let refused = |task: &Task| matches!(task, Task::Backup(_) | Task::Scheduled(_));
-        if let Some(Request { home, task }) = request.filter(|request| refused(&request.task)) {
+        let has_row = |Request { home, task }: &Request| {
+            home.id != 0 || matches!(task, Task::Backup(_) | Task::Scheduled(_))
+        };
+        if let Some(Request { home, task }) = request.filter(has_row) {
             let recorded = engine(async |context| {
                 settle::record_unstarted(context, &home, &task, &failure).await
             });
             let untold = recorded.is_err();
-            match recorded {
-                Ok(id) => {
-                    slots::write(|table| table.get_mut(ticket).map(|slot| slot.id = id));
-                }
-                Err(unrecorded) => log_warning(unrecorded),
-            }
+            slots::write(|table| {
+                let slot = table.get_mut(ticket)?;
+                slot.id = *recorded.as_ref().unwrap_or(&slot.id);
+                // The row of a caller who did not wait still says that it is queued.
+                slot.unsettled = untold && home.id != 0;
+                Some(())
+            });
+            recorded.map_or_else(log_warning, drop);
             if task.schedule().is_some() && (untold || is_transient(failure.class)) {
                 // A retry may be planned; a due time that could not be told of is due again.
                 self.schedules.read_again(ticket);

@@ -146,3 +146,17 @@ fn what_is_recorded_while_the_history_is_carried_over_is_not_lost() {
     let wanted = format!("{} {}", u8::from(late), u8::from(backup));
     assert_eq!(cluster.value("app", sql), wanted);
 }
+
+#[test]
+fn a_restore_into_its_home_that_is_refused_has_an_end() {
+    let faults = Faults::default();
+    let (cluster, id) = at_home(&faults);
+    faults.plant("archive_unfinished");
+    let backup = cluster.call("app", "SELECT backup_create()");
+    faults.wait("archive_unfinished");
+    cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
+    cluster.wait_for_restore("app", &["manual skipped".to_owned()]);
+    faults.lift("archive_unfinished");
+    assert_eq!(backup.end(), Ok(()));
+    assert_eq!(cluster.databases(), "app");
+}

@@ -64,6 +64,38 @@ fn a_queued_job_that_was_given_an_id_is_interrupted_by_a_crash() {
     cluster.assert_clean();
 }
 
+/// Asks for a run while a backup of the same database is made; gives what its row says in the end.
+fn refused(cluster: &Cluster, ask: &str) -> String {
+    let hold = cluster.hold_dumps();
+    let first = cluster.call_until_dumping("postgres", CREATE);
+    let id = cluster.value("postgres", ask);
+    let status = format!("SELECT status FROM backup_history WHERE id = {id}");
+    wait_until("the end of the row", LIMIT, || cluster.value("postgres", &status) != "queued");
+    let status = cluster.value("postgres", &status);
+    drop(hold);
+    assert_eq!(first.end(), Ok(()));
+    cluster.assert_clean();
+    status
+}
+
+#[test]
+fn a_row_that_cannot_be_told_why_its_job_was_refused_is_settled() {
+    let cluster = Cluster::start();
+    let sql = "ALTER TABLE backup_runs ADD CONSTRAINT no CHECK (status <> 'skipped')";
+    cluster.sql("postgres", sql);
+    assert_eq!(refused(&cluster, "SELECT backup_create(wait => false)"), "interrupted");
+}
+
+#[test]
+fn a_refused_run_of_a_schedule_that_is_gone_has_an_end() {
+    let cluster = Cluster::start();
+    cluster.psql("postgres", "CALL backup_schedule('s', '0 3 29 2 *')");
+    let ask = "CREATE FUNCTION ask() RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE id bigint; \
+               BEGIN id := backup_run('s', wait => false); CALL backup_unschedule('s'); \
+               RETURN id; END $$; SELECT ask()";
+    assert_eq!(refused(&cluster, ask), "skipped");
+}
+
 #[test]
 fn a_backup_without_a_caller_outlives_the_session_that_started_it() {
     let cluster = Cluster::start();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::ending::status_of;
 use super::wait::{LAST_WORDS, deadline, last_words};
 use super::{Report, backup, prune, verify};
 use crate::catalog::history::{History, NewRun};
@@ -258,7 +259,13 @@ pub async fn record_refused(
     scheduled: &Scheduled,
     failure: &Failure,
 ) -> Result<i64> {
-    let Some(entry) = history.schedule(&scheduled.schedule).await? else { return Ok(home.id) };
+    let status = status_of(failure);
+    let Some(entry) = history.schedule(&scheduled.schedule).await? else {
+        if home.id != 0 {
+            history.ended(home.id, status, failure).await?;
+        }
+        return Ok(home.id);
+    };
     let (due, origin, attempt) = match step(&entry, scheduled.cause, looked_at(home), fault::now())?
     {
         Step::Nothing => return Ok(home.id),
@@ -279,7 +286,7 @@ pub async fn record_refused(
         Some(at) => history.begin_claimed_as(&entry, at, attempt, home, &run, "queued").await?,
     };
     let Some(id) = id else { return Ok(home.id) };
-    history.ended(id, super::ending::status_of(failure), failure).await?;
+    history.ended(id, status, failure).await?;
     let again = is_transient(failure.class) || (origin == "retry" && was_skipped(failure));
     if due.is_some() && again {
         retry(history, &entry.name).await?;
