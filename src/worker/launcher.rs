@@ -140,23 +140,19 @@ impl Launcher {
             return;
         }
         for ticket in orphans {
-            let Some((id, home)) = slots::read(|table| {
-                table.get(ticket).map(|slot| (slot.id, slot.home_name.get().to_owned()))
-            }) else {
-                continue;
-            };
-            if let Err(failure) = self.settle(ticket, id, &home) {
+            let home = |slot: &Slot| slot.home_name.get().to_owned();
+            let Some(home) = slots::read(|table| table.get(ticket).map(home)) else { continue };
+            if let Err(failure) = self.settle(ticket, &home) {
                 log_warning(failure);
                 self.retry_at = Instant::now() + RETRY;
             }
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, id: i64, home: &str) -> Result<()> {
-        let others = || alive().into_iter().filter(|(_, other)| *other != id).collect();
+    fn settle(&mut self, ticket: Ticket, home: &str) -> Result<()> {
         let settled = engine(async |context| {
             recovery::sweep_partials(context).into_iter().for_each(log_warning);
-            recovery::database(context, home, Some(&others)).await
+            recovery::database(context, home, Some(&alive)).await
         });
         match settled {
             Ok(Some(found)) => self.schedules.learn(found),

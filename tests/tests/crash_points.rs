@@ -123,6 +123,50 @@ fn a_second_crash_during_recovery_changes_nothing() {
 }
 
 #[test]
+fn a_run_that_ends_while_the_launcher_looks_keeps_its_end() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    faults.plant("archive_unfinished");
+    let call = cluster.call("postgres", CREATE);
+    faults.wait("archive_unfinished");
+    faults.plant("settling");
+    let launcher = cluster.wait_for_launcher(0, LIMIT);
+    cluster.sql("postgres", &format!("SELECT pg_terminate_backend({launcher})"));
+    // The next one has read that it is running.
+    faults.wait("settling");
+    faults.lift("archive_unfinished");
+    assert_eq!(call.end(), Ok(()));
+    faults.lift("settling");
+    cluster.assert_next_backup_works();
+    let statuses = "SELECT string_agg(status, ' ') FROM backup_history";
+    assert_eq!(cluster.value("postgres", statuses), "succeeded succeeded");
+    cluster.assert_clean();
+}
+
+#[test]
+fn an_archive_is_not_read_for_a_row_that_is_locked() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&["max_prepared_transactions = 1"]);
+    faults.plant("after_rename");
+    let call = cluster.call("postgres", CREATE);
+    let runner = faults.wait("after_rename");
+    cluster.sql(
+        "postgres",
+        "BEGIN; LOCK TABLE backup_runs IN SHARE MODE; PREPARE TRANSACTION 'in the way'",
+    );
+    faults.plant("settle_hash");
+    signal(runner, Signal::SIGKILL);
+    faults.lift("after_rename");
+    call.error();
+    cluster.wait_for_log("canceling statement due to lock timeout");
+    cluster.sql("postgres", "ROLLBACK PREPARED 'in the way'");
+    faults.wait("settle_hash");
+    faults.lift("settle_hash");
+    assert_good(&cluster);
+    cluster.assert_clean();
+}
+
+#[test]
 fn a_runner_that_is_killed_at_any_step_leaves_file_and_row_in_agreement() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);

@@ -49,6 +49,17 @@ impl History<'_> {
         Ok(rows.iter().map(unfinished).collect())
     }
 
+    /// Whether run `id` has no end yet, and its row can be given one now. Errors: it is locked.
+    pub async fn is_unfinished(&self, id: i64) -> Result<bool> {
+        let sql = format!(
+            "UPDATE {} SET status = status WHERE id = $1 AND tableoid = {} \
+             AND status IN ('queued', 'running', 'verifying')",
+            self.runs, self.table
+        );
+        let count = self.server.execute(self.control, &sql, &[&id]).await;
+        Ok(count.map_err(history_failure)? == 1)
+    }
+
     /// Databases that failed restores have made and could not drop, and scratch databases of runs
     /// that succeeded: those were never to have the name of what the run is about. One that is open
     /// is somebody's.

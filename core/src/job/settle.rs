@@ -12,6 +12,7 @@ use crate::catalog::history_unfinished::Unfinished;
 use crate::decide::request::{Home, Task};
 use crate::decide::verify_level::Level;
 use crate::error::{Class, Failure, Result};
+use crate::fault;
 use crate::host::dir::BackupDir;
 use crate::host::server::Server;
 
@@ -60,6 +61,7 @@ pub async fn settle(
     let settings = context.settings;
     let place = BackupDir::open(&settings.directory, &settings.data_directory, false).ok();
     let unfinished = history.unfinished().await?;
+    fault::point("settling");
     let alive = alive();
     for run in unfinished {
         if alive.contains(&run.id) {
@@ -68,6 +70,11 @@ pub async fn settle(
         if alive.contains(&0) {
             // Its row may be there, and its slot does not know it yet.
             return Err(just_beginning());
+        }
+        // It may have ended since it was read, and its job is gone for that. Besides, what is done
+        // for a row that cannot be written would be done again and again: archives are large.
+        if !history.is_unfinished(run.id).await? {
+            continue;
         }
         if is_published(context, place.as_ref(), &run).await {
             history.succeeded(run.id, Level::Read.as_str()).await?;
@@ -118,6 +125,7 @@ async fn is_published(context: &Context<'_>, place: Option<&BackupDir>, run: &Un
         return false;
     };
     let Ok(path) = place.resolve(file) else { return false };
+    fault::point("settle_hash");
     run.verifying && hash(context, &path).await.is_ok_and(|found| found == *sha256)
 }
 
