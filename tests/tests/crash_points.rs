@@ -167,6 +167,34 @@ fn an_archive_is_not_read_for_a_row_that_is_locked() {
 }
 
 #[test]
+fn what_lies_on_a_disk_that_is_not_mounted_is_left_for_the_next_start() {
+    let faults = Faults::default();
+    let mut cluster = faults.cluster(&[]);
+    let (id, file) = a_backup(&cluster);
+    let folder = file.ancestors().nth(2).expect("the server's own");
+    let elsewhere = folder.with_extension("away");
+    crash_at(&mut cluster, &faults, CREATE, "after_rename");
+    std::fs::rename(folder, &elsewhere).unwrap();
+    cluster.start_again();
+    cluster.wait_for_log("could not find out what became of run");
+    assert_eq!(cluster.last_backup().status, "verifying");
+    cluster.kill_postmaster();
+    std::fs::rename(&elsewhere, folder).unwrap();
+    cluster.start_again();
+    assert_good(&cluster);
+
+    crash_at(&mut cluster, &faults, &format!("CALL backup_delete({id})"), "before_unlink");
+    std::fs::rename(folder, &elsewhere).unwrap();
+    cluster.start_again();
+    cluster.wait_for_log("The folder of all archives of its server is not there either");
+    assert_eq!(file_state(&cluster, id), "deleting");
+    cluster.kill_postmaster();
+    std::fs::rename(&elsewhere, folder).unwrap();
+    cluster.start_again();
+    assert_deleted(&cluster, id, &file);
+}
+
+#[test]
 fn a_runner_that_is_killed_at_any_step_leaves_file_and_row_in_agreement() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);

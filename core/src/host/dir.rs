@@ -138,6 +138,13 @@ impl BackupDir {
         Ok(path)
     }
 
+    /// Whether the folder is there in which a server keeps a file with this stored name, and all its
+    /// others. Without it nothing can be said of the file: its disk may not be mounted.
+    pub fn has_folder_of(&self, relative: &str) -> bool {
+        let folder = relative.split_once('/').map_or("", |(folder, _)| folder);
+        fs::symlink_metadata(self.path.join(folder)).is_ok_and(|meta| meta.is_dir())
+    }
+
     /// The name of a file for a row of the history. A path elsewhere is given back whole, and
     /// [`Self::resolve`] refuses it.
     pub fn relative(&self, path: &Path) -> String {

@@ -59,7 +59,8 @@ pub async fn settle(
     alive: &dyn Fn() -> Vec<i64>,
 ) -> Result<Vec<Failure>> {
     let settings = context.settings;
-    let place = BackupDir::open(&settings.directory, &settings.data_directory, false).ok();
+    let place = BackupDir::existing(&settings.directory, &settings.data_directory);
+    let mut failures = Vec::new();
     let unfinished = history.unfinished().await?;
     fault::point("settling");
     let alive = alive();
@@ -76,12 +77,19 @@ pub async fn settle(
         if !history.is_unfinished(run.id).await? {
             continue;
         }
-        if is_published(context, place.as_ref(), &run).await {
-            history.succeeded(run.id, Level::Read.as_str()).await?;
-            if let Some(schedule) = &run.schedule {
-                history.schedule_succeeded(schedule).await?;
+        match published(context, place.as_ref(), &run).await? {
+            Published::Whole => {
+                history.succeeded(run.id, Level::Read.as_str()).await?;
+                if let Some(schedule) = &run.schedule {
+                    history.schedule_succeeded(schedule).await?;
+                }
+                continue;
             }
-            continue;
+            Published::Unknown(failure) => {
+                failures.push(unknown(run.id, failure));
+                continue;
+            }
+            Published::Not => {}
         }
         let failure = match &run.target {
             None => interrupted(),
@@ -101,7 +109,6 @@ pub async fn settle(
             super::scheduled::retry(history, schedule).await?;
         }
     }
-    let mut failures = Vec::new();
     for target in history.undropped().await? {
         if let Leftover::Stuck(name, failure) =
             super::restore::leftover(context, history, &target).await?
@@ -109,7 +116,7 @@ pub async fn settle(
             failures.push(stuck(&name, &failure));
         }
     }
-    if let Some(place) = &place {
+    if let Ok(place) = &place {
         failures.extend(super::prune::finish_deletions(history, place, None).await?);
     }
     Ok(failures)
@@ -119,14 +126,47 @@ fn just_beginning() -> Failure {
     Failure::new(Class::Concurrent, "a job of this database is just beginning")
 }
 
-/// Whether the archive of a run that died while publishing has its name and its hash.
-async fn is_published(context: &Context<'_>, place: Option<&BackupDir>, run: &Unfinished) -> bool {
-    let (Some(place), Some(file), Some(sha256)) = (place, &run.file, &run.sha256) else {
-        return false;
+/// What became of the archive of a run that died while publishing.
+enum Published {
+    /// It has its name and its hash.
+    Whole,
+    /// It is not there, or another file is.
+    Not,
+    /// It cannot be looked at now.
+    Unknown(Failure),
+}
+
+/// Looks at it. Errors: told to stop.
+async fn published(
+    context: &Context<'_>,
+    place: Result<&BackupDir, &Failure>,
+    run: &Unfinished,
+) -> Result<Published> {
+    let (true, Some(file), Some(sha256)) = (run.verifying, &run.file, &run.sha256) else {
+        return Ok(Published::Not);
     };
-    let Ok(path) = place.resolve(file) else { return false };
+    let (place, path) = match place.map(|place| (place, place.resolve(file))) {
+        Ok((place, Ok(path))) => (place, path),
+        Ok((_, Err(failure))) => return Ok(Published::Unknown(failure)),
+        Err(failure) => return Ok(Published::Unknown(failure.clone())),
+    };
     fault::point("settle_hash");
-    run.verifying && hash(context, &path).await.is_ok_and(|found| found == *sha256)
+    match hash(context, &path).await {
+        Ok(found) if found == *sha256 => Ok(Published::Whole),
+        Ok(_) => Ok(Published::Not),
+        Err(failure) => match failure.class {
+            Class::Cancelled | Class::Interrupted => Err(failure),
+            Class::UndefinedFile if place.has_folder_of(file) => Ok(Published::Not),
+            _ => Ok(Published::Unknown(failure)),
+        },
+    }
+}
+
+fn unknown(id: i64, why: Failure) -> Failure {
+    let Failure { class, message, detail, .. } = why;
+    Failure::new(class, format!("could not find out what became of run {id}: {message}"))
+        .detail(detail)
+        .hint("Look whether its disk is mounted. It is looked at again when the server starts.")
 }
 
 /// The same for a restore.
