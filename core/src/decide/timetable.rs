@@ -113,7 +113,8 @@ impl Timetable {
             match Planned::new(entry, now) {
                 Ok(mut planned) => {
                     if let Some(known) = before.get(&entry.name) {
-                        planned.looked_at = known.looked_at;
+                        // The clock may have been set back since.
+                        planned.looked_at = known.looked_at.min(now);
                         planned.plan();
                     }
                     self.enqueue(id, &entry.name, &planned);

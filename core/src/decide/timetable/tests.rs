@@ -115,6 +115,17 @@ fn a_clock_that_was_a_month_ahead_leaves_no_month_of_silence() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_puts_nothing_off_to_the_time_of_before() {
+    let mut table = two();
+    table.due(at("2026-11-21T12:00:00Z"), 10);
+    let now = at("2026-11-21T11:00:00Z");
+    let mut failed = entry("hourly", "hourly", "2026-11-21T11:00:00Z");
+    failed.retry_at = Some(at("2026-11-21T11:00:30Z"));
+    table.replace(HOME, home(), &[failed], now);
+    assert_eq!(names(&table.due(at("2026-11-21T11:00:30Z"), 10)), ["hourly"]);
+}
+
+#[test]
 fn a_retry_comes_before_the_next_due_time() {
     let mut table = Timetable::default();
     let mut failed = entry("hourly", "hourly", "2026-11-21T12:00:00Z");
