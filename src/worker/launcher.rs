@@ -8,7 +8,6 @@
 use std::time::{Duration, Instant};
 
 use pg_backup_core::decide::request::{Request, Task};
-use pg_backup_core::decide::retry::is_transient;
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::job::{Report, recovery, settle};
 use pgrx::{pg_guard, pg_sys};
@@ -226,7 +225,7 @@ impl Launcher {
                 Some(())
             });
             recorded.map_or_else(log_warning, drop);
-            if task.schedule().is_some() && (untold || is_transient(failure.class)) {
+            if task.schedule().is_some() {
                 // A retry may be planned; a due time that could not be told of is due again.
                 self.schedules.read_again(ticket);
             }

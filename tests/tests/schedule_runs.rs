@@ -43,6 +43,28 @@ fn a_schedule_runs_at_the_start_of_the_server_and_at_nothing_less() {
 }
 
 #[test]
+fn a_retry_that_another_job_was_in_the_way_of_is_tried_again() {
+    let faults = Faults::default();
+    let cluster = at(&faults, "2027-01-10 02:30:00+00");
+    cluster.schedule("postgres", "'s', 'daily 03:00', 'UTC', retries => 3");
+    cluster.settle_schedules();
+    faults.plant("archive_unfinished");
+    let backup = cluster.call("postgres", "SELECT backup_create()");
+    faults.wait("archive_unfinished");
+    let failed = "UPDATE backup_schedule_entries SET attempt = 1, enabled = enabled, \
+                  retry_at = '2027-01-10 02:31:00+00'";
+    cluster.sql("postgres", failed);
+    faults.set_time(&cluster, "2027-01-10 02:31:00+00");
+    cluster.wait_for_runs("postgres", "s", 1);
+    faults.lift("archive_unfinished");
+    assert_eq!(backup.end(), Ok(()));
+    faults.set_time(&cluster, "2027-01-10 02:40:00+00");
+    let runs = cluster.wait_for_runs("postgres", "s", 2);
+    let found: Vec<_> = runs.iter().map(|run| (&*run.status, &*run.origin)).collect();
+    assert_eq!(found, [("skipped", "retry"), ("succeeded", "retry")]);
+}
+
+#[test]
 fn a_run_is_made_up_for_inside_its_window_only() {
     let faults = Faults::default();
     let cluster = at(&faults, "2027-01-10 02:30:00+00");
