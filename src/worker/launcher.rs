@@ -103,9 +103,9 @@ impl Launcher {
         }
         self.retry_at = Instant::now() + RETRY;
         match engine(async |context| recovery::recover(context, &alive).await) {
-            Ok(recovered) => {
-                recovered.failures.into_iter().for_each(log_warning);
-                self.schedules.begin(recovered.databases, recovered.unread);
+            Ok(mut recovered) => {
+                recovered.failures.drain(..).for_each(log_warning);
+                self.schedules.begin(recovered);
                 self.recovered = true;
             }
             Err(failure) if failure.class == Class::Interrupted => {}

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use pg_backup_core::decide::request::Cause;
 use pg_backup_core::decide::timetable::{Look, Timetable};
 use pg_backup_core::error::{Class, Failure, Result};
 use pg_backup_core::fault;
-use pg_backup_core::job::recovery::{self, Found};
+use pg_backup_core::job::recovery::{self, Found, Recovered};
 
 mod look;
 mod told;
@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Reading takes at most this part of the launcher's time, however often schedules change.
 const READING_SHARE: u32 = 10;
 /// Between two looks at which databases there are.
-const LOOK_AROUND: Duration = Duration::from_secs(60);
+const LOOK_AROUND: TimeDelta = TimeDelta::seconds(60);
 /// How long a look waits for one before it at the same schedule.
 const LOOKED_AT: TimeDelta = TimeDelta::seconds(10);
 /// How long a look waits for a free slot before it asks again.
@@ -53,9 +53,9 @@ pub struct Schedules {
     unsettled: BTreeSet<u32>,
     read_at: Instant,
     read_all_at: Instant,
-    /// What databases there were at the last look, and when the next one is.
+    /// What databases there were at the last look, and when that was.
     databases: String,
-    look_at_databases: Instant,
+    looked_around: DateTime<Utc>,
 }
 
 impl Default for Schedules {
@@ -72,7 +72,7 @@ impl Default for Schedules {
             read_at: now,
             read_all_at: now + READ_ALL,
             databases: String::new(),
-            look_at_databases: now + LOOK_AROUND,
+            looked_around: fault::now(),
         }
     }
 }
@@ -81,7 +81,9 @@ impl Schedules {
     /// Takes what was found when the launcher began, and notes what could not be read. Since a
     /// start of the server this happens once with `at_start`; a standby that was promoted has not
     /// started.
-    pub fn begin(&mut self, found: Vec<Found>, unread: Vec<(u32, Failure)>) {
+    pub fn begin(&mut self, Recovered { databases: found, unread, fingerprint, .. }: Recovered) {
+        self.databases = fingerprint;
+        self.looked_around = fault::now();
         let first = slots::write(|table| !std::mem::replace(&mut table.started, true));
         self.boot = first && !super::began_as_standby();
         for found in found {
@@ -253,18 +255,18 @@ impl Schedules {
         self.read_at = self.read_at.max(now + now.elapsed() * READING_SHARE);
     }
 
-    /// Once a minute: a database that was renamed, or whose original is gone, may have other
-    /// schedules now, and no trigger tells of it.
+    /// Once a minute: a database that was renamed or opened, or whose original is gone, may have
+    /// other schedules now, and no trigger tells of it.
     fn look_around(&mut self) {
-        let now = Instant::now();
-        if now < self.look_at_databases || self.timetable.databases().is_empty() {
+        let now = fault::now();
+        // A clock that was set back must not keep us from it.
+        if (self.looked_around..self.looked_around + LOOK_AROUND).contains(&now) {
             return;
         }
-        self.look_at_databases = now + LOOK_AROUND;
+        self.looked_around = now;
         let Ok(seen) = engine(async |context| recovery::fingerprint(context).await) else { return };
-        let before = std::mem::replace(&mut self.databases, seen);
-        if !before.is_empty() && before != self.databases {
-            self.read_all(now);
+        if std::mem::replace(&mut self.databases, seen) != self.databases {
+            self.read_all(Instant::now());
         }
     }
 

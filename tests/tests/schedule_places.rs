@@ -1,7 +1,7 @@
 //! Schedules in several databases and schemas, in databases that are copied, renamed and dropped,
 //! changed by hand, and carried by pg_dump.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, bin, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, bin, wait_until};
 use std::process::Command;
 
 const DUE: &str = "2027-01-10 03:00:00+00";
@@ -68,6 +68,25 @@ fn a_database_that_is_renamed_keeps_its_schedules() {
     let runs = cluster.wait_for_runs("after", "s", 1);
     assert_eq!((runs[0].status.as_str(), runs[0].database.as_str()), ("succeeded", "after"));
     assert_eq!(cluster.value("after", "SELECT state FROM backup_schedules"), "active");
+}
+
+#[test]
+fn a_database_that_was_closed_at_the_start_has_schedules_again_when_it_is_opened() {
+    let faults = Faults::default();
+    let mut cluster = early(&faults);
+    create(&cluster, "app");
+    cluster.schedule("app", NIGHTLY);
+    let door = |cluster: &Cluster, open: bool| {
+        cluster.sql("postgres", &format!("ALTER DATABASE app ALLOW_CONNECTIONS {open}"));
+    };
+    door(&cluster, false);
+    cluster.restart(Mode::Fast);
+    cluster.settle_schedules();
+    door(&cluster, true);
+    // The launcher looks around every minute.
+    faults.set_time(&cluster, DUE);
+    cluster.wait_for_runs("app", "s", 1);
+    cluster.assert_runs("app", "s", &["succeeded schedule 2027-01-10 03:00:00"]);
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Recovered {
     pub failures: Vec<Failure>,
     /// Databases that could not be read, by their ids: the caller tries again.
     pub unread: Vec<(u32, Failure)>,
+    /// That of [`fingerprint`], before any of them was read.
+    pub fingerprint: String,
 }
 
 /// Puts every database right, and reads its schedules.
@@ -68,7 +70,8 @@ pub async fn survey(context: &Context<'_>) -> Result<Recovered> {
 }
 
 async fn all(context: &Context<'_>, alive: Option<Living<'_>>) -> Result<Recovered> {
-    let mut recovered = Recovered::default();
+    let fingerprint = fingerprint(context).await?;
+    let mut recovered = Recovered { fingerprint, ..Recovered::default() };
     let (mut first, rows) = First::list(context, DATABASES, &[]).await?;
     for row in rows {
         context.control.proceed()?;
@@ -107,8 +110,8 @@ pub async fn read(
     Ok(read)
 }
 
-/// A text that changes when a database is made, dropped or renamed: what is a copy, and what is
-/// not, may be another then.
+/// A text that changes when a database is made, dropped, renamed, opened or closed: what is a copy,
+/// and what is not, may be another then.
 pub async fn fingerprint(context: &Context<'_>) -> Result<String> {
     let server = connect(context, &context.settings.access.connect_database).await?;
     Ok(server.one(context.control, FINGERPRINT, &[]).await?.get(0))
