@@ -13,9 +13,11 @@ use pg_backup_core::fault;
 use pg_backup_core::job::recovery::{self, Found, Recovered};
 
 mod look;
+mod starts;
 mod told;
 
 use look::request;
+use starts::Starts;
 use told::Told;
 
 use super::engine::{alive, engine};
@@ -42,8 +44,7 @@ const NO_SLOT: TimeDelta = TimeDelta::seconds(1);
 pub struct Schedules {
     timetable: Timetable,
     kept: KeptDatabases,
-    /// Looks at the start of the server that had no room yet.
-    starting: Vec<Look>,
+    starts: Starts,
     /// The server has started with this launcher.
     boot: bool,
     told: Told,
@@ -64,7 +65,7 @@ impl Default for Schedules {
         Self {
             timetable: Timetable::default(),
             kept: KeptDatabases::default(),
-            starting: Vec::new(),
+            starts: Starts::default(),
             boot: false,
             told: Told::default(),
             changed: BTreeSet::new(),
@@ -82,6 +83,7 @@ impl Schedules {
     /// start of the server this happens once with `at_start`; a standby that was promoted has not
     /// started.
     pub fn begin(&mut self, Recovered { databases: found, unread, fingerprint, .. }: Recovered) {
+        starts::forget();
         self.databases = fingerprint;
         self.looked_around = fault::now();
         let first = slots::write(|table| !std::mem::replace(&mut table.started, true));
@@ -101,7 +103,7 @@ impl Schedules {
         self.unsettled.remove(&id);
         self.learn(found);
         if self.boot {
-            self.starting.extend(self.timetable.at_start(id, fault::now()));
+            self.starts.add(self.timetable.at_start(id, fault::now()));
         }
     }
 
@@ -123,9 +125,9 @@ impl Schedules {
     pub fn round(&mut self) {
         self.read();
         self.look_around();
-        let starting = self.starting.len().min(room());
-        for look in self.starting.drain(..starting).collect::<Vec<_>>() {
-            self.enter(&look, Cause::Start);
+        for look in self.starts.take(room()) {
+            let ticket = self.enter(&look, Cause::Start);
+            self.starts.taken(look, ticket);
         }
         for look in self.timetable.due(fault::now(), room()) {
             self.enter(&look, Cause::Due);
@@ -151,10 +153,7 @@ impl Schedules {
 
     /// How long the launcher may sleep, at most `longest`.
     pub fn pause(&self, longest: Duration) -> Duration {
-        let mut pause = longest;
-        if !self.starting.is_empty() {
-            pause = pause.min(RETRY);
-        }
+        let mut pause = self.starts.pause(longest);
         let now = Instant::now();
         if !self.changed.is_empty() || self.read_all_at <= now {
             pause = pause.min(self.read_at.saturating_duration_since(now));
@@ -270,25 +269,28 @@ impl Schedules {
         }
     }
 
-    /// Puts a job for the look into a slot.
-    fn enter(&mut self, look: &Look, cause: Cause) {
+    /// Puts a job for the look into a slot, if there is room. Of a start the result is kept.
+    fn enter(&mut self, look: &Look, cause: Cause) -> Option<Ticket> {
         if slots::read(|table| table.is_looked_at(look.home_id, &look.schedule)) {
             // It deals with what is due when it has its turn.
-            return self.timetable.put_off(look, fault::now() + LOOKED_AT);
+            self.timetable.put_off(look, fault::now() + LOOKED_AT);
+            return None;
         }
         let entered = request(look, cause).and_then(|(request, text)| {
             let entered = slots::write(|table| {
-                let (_, slot) = table.take(State::Queued)?;
+                let (index, slot) = table.take(State::Queued)?;
                 slot.describe(look.home_id, &request, &text);
                 slot.patient = look.queues;
-                Some(())
+                slot.waits = cause == Cause::Start;
+                Some(Ticket { index, generation: slot.generation })
             });
             entered.ok_or_else(|| Failure::new(Class::LimitExceeded, "no free job slot"))
         });
-        if let Err(failure) = entered {
+        if let Err(failure) = &entered {
             self.timetable.put_off(look, fault::now() + NO_SLOT);
-            log_warning(failure);
+            log_warning(failure.clone());
         }
+        entered.ok()
     }
 }
 

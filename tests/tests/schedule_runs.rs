@@ -43,6 +43,30 @@ fn a_schedule_runs_at_the_start_of_the_server_and_at_nothing_less() {
 }
 
 #[test]
+fn a_run_at_the_start_that_cannot_begin_is_tried_again() {
+    let faults = Faults::default();
+    let mut cluster = at(&faults, "2027-01-10 02:30:00+00");
+    cluster.settle_schedules();
+    cluster.schedule("postgres", "'s', 'daily 03:00', 'UTC', at_start => true");
+    // As if somebody held a lock on the history for too long.
+    cluster.sql(
+        "postgres",
+        "CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE 'not now' USING ERRCODE = 'lock_not_available'; END $$; \
+         CREATE TRIGGER busy BEFORE INSERT ON backup_runs FOR EACH ROW EXECUTE FUNCTION busy()",
+    );
+    cluster.restart(Mode::Fast);
+    cluster.wait_for_log("not now");
+    cluster.settle_schedules();
+    cluster.sql("postgres", "DROP TRIGGER busy ON backup_runs");
+    let runs = cluster.wait_for_runs("postgres", "s", 1);
+    assert_eq!((runs[0].status.as_str(), runs[0].origin.as_str()), ("succeeded", "start"));
+    cluster.settle_schedules();
+    assert_eq!(cluster.runs_of("postgres", "s").len(), 1);
+    cluster.assert_nothing_left();
+}
+
+#[test]
 fn a_retry_that_another_job_was_in_the_way_of_is_tried_again() {
     let faults = Faults::default();
     let cluster = at(&faults, "2027-01-10 02:30:00+00");
