@@ -129,9 +129,11 @@ impl Table {
         (slot.generation == ticket.generation && slot.state != State::Free).then_some(slot)
     }
 
-    /// The job that writes row `id` of a database.
+    /// The job that writes row `id` of a database. One without a row has the id 0, and is nobody's
+    /// to name.
     pub fn find(&self, home: u32, id: i64) -> Option<Ticket> {
-        let found = |slot: &Slot| slot.state != State::Free && slot.home == home && slot.id == id;
+        let found =
+            |slot: &Slot| id > 0 && slot.state != State::Free && slot.home == home && slot.id == id;
         let index = self.slots.iter().position(found)?;
         Some(Ticket { index, generation: self.slots[index].generation })
     }

@@ -153,6 +153,24 @@ fn a_queued_job_whose_home_is_dropped_goes_without_a_trace() {
 }
 
 #[test]
+fn jobs_without_a_row_are_not_cancelled_by_the_id_that_they_do_not_have() {
+    let cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
+    cluster.fill("app", 1, 1);
+    let gate = Gate::new(&cluster, "gate");
+    cluster.use_tool("pg_dump", &gate.script());
+    let first = cluster.call_until_dumping("postgres", "SELECT backup_create(database => 'app')");
+    let waiting = cluster.call("postgres", CREATE);
+    let jobs = "SELECT count(*) FROM backup_progress";
+    wait_until("two jobs", LIMIT, || cluster.value("postgres", jobs) == "2");
+    for id in [0, -1] {
+        assert_eq!(cluster.value("postgres", &format!("SELECT backup_cancel({id})")), "f");
+    }
+    gate.open();
+    assert_eq!((first.end(), waiting.end()), (Ok(()), Ok(())));
+    cluster.assert_clean();
+}
+
+#[test]
 fn queued_jobs_can_be_cancelled_and_the_others_go_on() {
     let cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
     cluster.sql("postgres", "CREATE DATABASE one");
