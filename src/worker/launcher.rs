@@ -180,7 +180,7 @@ impl Launcher {
                 Verdict::Start => self.start(ticket),
                 Verdict::Wait => {}
                 Verdict::Cancelled => self.refuse(ticket, cancelled()),
-                Verdict::Concurrent(other) => self.refuse(ticket, concurrent(ticket, other)),
+                Verdict::Concurrent(other) => self.refuse(ticket, concurrent(ticket, &other)),
             }
         }
     }

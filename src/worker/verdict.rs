@@ -16,8 +16,18 @@ pub enum Verdict {
     Start,
     Wait,
     Cancelled,
-    /// The job with this process id and run id works on the same database, or came first.
-    Concurrent((i32, i64)),
+    /// This job works on the same database, or came first.
+    Concurrent(InTheWay),
+}
+
+/// A job as it is told to whom it is in the way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InTheWay {
+    kind: String,
+    /// Of its run and its runner, 0 where there is none yet.
+    id: i64,
+    runner: i32,
+    waits: bool,
 }
 
 /// Decides about one queued job by all others.
@@ -36,12 +46,19 @@ pub fn verdict(all: &[Slot], ticket: Ticket, limit: usize) -> Verdict {
     if let Some(other) = all.iter().find(in_the_way) {
         // Of one schedule only one waits: else a long job would be followed by a storm.
         let same = |slot: &Slot| slot.home == own.home && slot.schedule.get() == own.schedule.get();
-        let one_waits =
-            |slot: &Slot| slot.state == State::Queued && slot.ticket < own.ticket && same(slot);
+        let one_waits = |slot: &Slot| {
+            let scheduled = !slot.schedule.get().is_empty();
+            scheduled && slot.state == State::Queued && slot.ticket < own.ticket && same(slot)
+        };
         if (own.patient || is_tie(own, other)) && !all.iter().any(one_waits) {
             return Verdict::Wait;
         }
-        return Verdict::Concurrent((other.runner, other.id));
+        return Verdict::Concurrent(InTheWay {
+            kind: other.kind.get().to_owned(),
+            id: other.id,
+            runner: other.runner,
+            waits: other.state == State::Queued,
+        });
     }
     let running = all.iter().filter(|slot| slot.heavy && slot.is_under_way()).count();
     if own.heavy && running >= limit { Verdict::Wait } else { Verdict::Start }
@@ -56,15 +73,31 @@ fn is_tie(own: &Slot, other: &Slot) -> bool {
     two && together && !same
 }
 
-pub fn concurrent(ticket: Ticket, (runner, id): (i32, i64)) -> Failure {
-    let database = slots::read(|table| {
-        table.get(ticket).map(|slot| slot.database.get().to_owned()).unwrap_or_default()
+/// Why a job that found another one in its way never runs.
+pub fn concurrent(ticket: Ticket, other: &InTheWay) -> Failure {
+    let (database, kind, has_row) = slots::read(|table| {
+        let told = |slot: &Slot| {
+            let kind = slot.kind.get().to_owned();
+            // Of these a row is made; others may have been given one.
+            let has_row = slot.id != 0 || kind == "backup";
+            (slot.database.get().to_owned(), kind, has_row)
+        };
+        table.get(ticket).map(told).unwrap_or_default()
     });
-    let detail = match runner {
-        _ if id == 0 => "It has just begun.".to_owned(),
-        pid => format!("It is run {id}, process id {pid}; this call is recorded as skipped."),
+    let which = if kind == other.kind { "another" } else { "a" };
+    let does = if other.waits { "waiting" } else { "running" };
+    let mut detail = match (other.id, other.runner) {
+        (0, _) if other.waits => "It came first.".to_owned(),
+        (0, _) => "It has just begun.".to_owned(),
+        (id, 0) => format!("It is run {id}."),
+        (id, pid) => format!("It is run {id}, process id {pid}."),
     };
-    Failure::new(Class::Concurrent, format!("another backup of database \"{database}\" is running"))
+    if has_row {
+        detail.push_str(" This call is recorded as skipped.");
+    }
+    let kind = &other.kind;
+    let message = format!("{which} {kind} of database \"{database}\" is {does}");
+    Failure::new(Class::Concurrent, message)
         .detail(detail)
         .hint("Wait for it: backup_progress shows how far it is.")
 }

@@ -85,7 +85,12 @@ fn of_two_at_once_one_is_refused_and_one_succeeds() {
     let first = cluster.call("postgres", &replace);
     faults.wait("before_swap");
     let second = cluster.error("postgres", &replace);
-    assert!(second.message.contains("concurrent") || second.sqlstate == "55006", "{second}");
+    assert_eq!(second.sqlstate, "55006", "{second}");
+    assert_eq!(second.message, "another restore of database \"app\" is running");
+    assert!(!second.detail.contains("recorded"), "it has no row: {second}");
+    let backup = cluster.error("postgres", "SELECT backup_create(database => 'app')");
+    assert_eq!(backup.message, "a restore of database \"app\" is running");
+    assert!(backup.detail.ends_with("This call is recorded as skipped."), "{backup}");
     faults.lift("before_swap");
     first.end().unwrap();
     assert_eq!(cluster.age("app"), OLD);
