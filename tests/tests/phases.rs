@@ -77,6 +77,8 @@ fn stuck_tool(tool: &str) {
         cluster.use_tool(tool, STOPPED);
         let call = cluster.call("postgres", CREATE);
         wait_until(&format!("a stuck {tool}"), LIMIT, || !tools(&cluster, tool).is_empty());
+        // A pg_dump that is about to connect may be the first to tell that the server is gone.
+        cluster.wait_for_phase("verifying");
         happen(&mut cluster, call, fault);
         cluster.assert_survived(status);
     }

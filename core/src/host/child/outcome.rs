@@ -6,12 +6,18 @@
 
 mod texts;
 
+use nix::libc;
+
 use self::texts::{GENERAL, KNOWN, LOADING};
 use crate::decide::redact::redact;
 use crate::error::{Class, Failure};
 
 /// The most characters of stderr that a failure shows.
 const DETAIL_CHARS: usize = 2000;
+
+/// Signals that a program gets by its own doing: pg_restore does not check all that it reads.
+const BROKEN_BY: [i32; 5] =
+    [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV];
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +53,17 @@ impl Outcome {
         self.failure(what, judged)
     }
 
-    /// The same of a tool that reads a dump: where it says why it cannot, the dump is damaged. One
-    /// that was ended, cannot start or is too old has said nothing of the dump.
+    /// The same of a tool that reads a dump: where it says why it cannot, or breaks on it, the dump
+    /// is damaged. One that was ended, cannot start or is too old has said nothing of the dump.
     pub fn into_reading_failure(self, what: &str) -> Failure {
-        let said = self.ended == Ended::Exit(1) && !self.stderr.contains("unsupported version");
+        let judges = match self.ended {
+            Ended::Exit(code) => code == 1 && !self.stderr.contains("unsupported version"),
+            Ended::Signal(number) => BROKEN_BY.contains(&number),
+            Ended::Lost => false,
+        };
         let failure = self.into_failure(what);
         match failure.class {
-            Class::ToolFailed if said => Failure { class: Class::Damaged, ..failure },
+            Class::ToolFailed if judges => Failure { class: Class::Damaged, ..failure },
             _ => failure,
         }
     }
