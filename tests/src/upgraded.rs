@@ -4,12 +4,14 @@
 //! Out: a running cluster with the same databases. Must hold: the old one is stopped, and stays as
 //! it was: its archives lie in its data directory.
 
+use crate::ability::major as own_major;
 use crate::cluster::{Cluster, Mode};
 use crate::everything::run_tool;
 use crate::job::names_below;
 use crate::place::{base, tree, tree_of};
 use crate::server::{as_server, must_run};
 use crate::template;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,13 @@ pub fn own_programs() -> PathBuf {
 /// The programs of another major version that `make test-install PG=NN` has made, with the
 /// extension; the reason where there are none.
 pub fn programs_of(major: u32) -> Result<PathBuf, String> {
-    let pg_config = base().join(format!("pg{major}/pg/pg_config"));
+    // Those of each major version but 15 lie in a directory of its own.
+    let is_ours = |name: &OsStr| name == format!("pg{}", own_major()).as_str();
+    let all = match base().file_name() {
+        Some(name) if is_ours(name) => base().parent().unwrap_or(base()),
+        _ => base(),
+    };
+    let pg_config = all.join(format!("pg{major}/pg/pg_config"));
     let make = format!("run `make test-install PG={major}` for it");
     if !pg_config.is_file() {
         return Err(format!("{} does not exist: {make}", pg_config.display()));
