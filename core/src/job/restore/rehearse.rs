@@ -47,11 +47,17 @@ pub async fn rehearse(
     let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
     let control = clearing(context.control, DROP_TIME);
     let clearing = Context { control: &control, ..*context };
-    if let Err(left) = leftover::remove(&clearing, &work.server, work.target).await {
-        let control = last_words(context.control, LAST_WORDS);
-        history.with_control(&control).warn(id, &[leftover::stays(&restore.target, &left)]).await?;
-    }
+    let told = match leftover::remove(&clearing, &work.server, work.target).await {
+        Ok(()) => Ok(()),
+        Err(left) => {
+            let control = last_words(context.control, LAST_WORDS);
+            let warning = leftover::stays(&restore.target, &left);
+            history.with_control(&control).warn(id, &[warning]).await
+        }
+    };
+    // What the rehearsal itself came to is said first.
     done?;
+    told?;
     let seconds = began.elapsed().as_secs_f32();
     let detail = format!("{rows} rows in {tables} tables, restored in {seconds:.1} s");
     Ok(ReportRow::ok("restore", detail))
