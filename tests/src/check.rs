@@ -8,8 +8,10 @@ use crate::job::{LIMIT, Run, names_below};
 use crate::place::give_to_server;
 use crate::process::{command_line, poll, processes_with, wait_for, wait_until};
 use crate::{Call, Cluster};
+use nix::fcntl::{Flock, FlockArg};
 use postgres::{NoTls, SimpleQueryMessage};
-use std::fs;
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +22,8 @@ const SETTLE: Duration = Duration::from_secs(20);
 pub const LINGERING: &str = "#!/bin/sh\n\"$REAL\" \"$@\"\nexec sleep 1000";
 /// A tool that is stopped, as by a debugger: only SIGKILL and SIGCONT reach it.
 pub const STOPPED: &str = "#!/bin/sh\nkill -STOP $$";
-/// A tool that ignores every signal that can be ignored.
-pub const DEAF: &str = "#!/bin/sh\ntrap '' TERM INT HUP QUIT\nwhile :; do read x < /dev/zero; done";
+/// A tool that ignores every signal that can be ignored. What is ignored stays so after exec.
+pub const DEAF: &str = "#!/bin/sh\ntrap '' TERM INT HUP QUIT\nexec sleep 1000";
 
 /// The fault points of `core/src/fault.rs`: a job stops at one for as long as it is planted. Make
 /// it before the cluster, whose environment it is part of.
@@ -72,37 +74,51 @@ impl Faults {
     }
 }
 
-/// A file that a fake tool waits for: see [`Gate::script`].
-pub struct Gate(PathBuf);
+/// A lock that fake tools wait for: see [`Gate::script`]. It opens when it goes.
+pub struct Gate {
+    path: PathBuf,
+    closed: Cell<Option<Flock<File>>>,
+}
 
 impl Gate {
     /// A closed gate.
     pub fn new(cluster: &Cluster, name: &str) -> Self {
-        Self(cluster.make_dir(name).join("open"))
+        let path = cluster.make_dir(name).join("gate");
+        let file = File::create(&path).expect("the directory is ours");
+        give_to_server(&path);
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
+        Self { path, closed: Cell::new(Some(lock.expect("nobody else has it"))) }
     }
 
-    /// A pg_dump that writes 20 kB and goes on when the gate opens. With more data than that, and
-    /// what fits into a pipe, its session is in the middle of a COPY meanwhile.
-    pub fn script(&self) -> String {
+    /// The line of a script that ends when the gate opens.
+    pub fn wait(&self) -> String {
+        format!("flock -s '{}' true", self.path.display())
+    }
+
+    /// A pg_dump that writes that many bytes and goes on when the gate opens. With more data than
+    /// that, and what fits into a pipe, its session is in the middle of a COPY meanwhile.
+    pub fn script(&self, bytes: u32) -> String {
         format!(
             "#!/bin/bash\n[ \"$1\" = --version ] && exec \"$REAL\" \"$@\"\nset -o pipefail\n\
-             \"$REAL\" \"$@\" | {{ head -c 20000; while [ ! -e '{}' ]; do sleep 0.02; done; cat; }}",
-            self.0.display()
+             \"$REAL\" \"$@\" | {{ head -c {bytes}; {}; cat; }}",
+            self.wait()
         )
     }
 
     /// A tool that does not begin before the gate opens, where `word` is among its arguments.
     pub fn script_before(&self, word: &str) -> String {
-        format!(
-            "#!/bin/bash\ncase \"$*\" in *{word}*) while [ ! -e '{}' ]; do sleep 0.02; done; esac\n\
-             exec \"$REAL\" \"$@\"",
-            self.0.display()
-        )
+        let wait = self.wait();
+        format!("#!/bin/bash\ncase \"$*\" in *{word}*) {wait}; esac\nexec \"$REAL\" \"$@\"")
+    }
+
+    /// A tool that has done its work and does not end before the gate opens.
+    pub fn script_after(&self) -> String {
+        format!("#!/bin/bash\n\"$REAL\" \"$@\"\n{}", self.wait())
     }
 
     /// Lets the tools go on.
     pub fn open(&self) {
-        fs::write(&self.0, "").expect("the directory is ours");
+        self.closed.take();
     }
 }
 

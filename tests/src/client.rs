@@ -60,8 +60,8 @@ impl Cluster {
         })
     }
 
-    /// Runs SQL and gives the rows, in a session of its own; a question to `postgres` right after
-    /// another one in the same session, made like new. Several statements are one transaction.
+    /// Runs SQL and gives the rows, in a session of its own or one made like new: see
+    /// [`session`]. Several statements are one transaction.
     /// Panics when it fails.
     pub fn sql(&self, database: &str, sql: &str) -> Rows {
         let rows = self.try_sql(database, sql);
@@ -87,9 +87,9 @@ impl Cluster {
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
         let kept = session::take(&self.socket_dir, database, sql);
         let mut client = kept.unwrap_or_else(|| self.new_session(database, "postgres"));
-        let messages = client.simple_query(sql)?;
+        let answer = client.simple_query(sql);
         session::keep(&self.socket_dir, database, sql, client);
-        Ok(messages)
+        answer
     }
 
     /// The one value that a query gives, NULL as an empty string. Panics on anything else.

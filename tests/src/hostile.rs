@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pg_backup_hostile::Zip;
 
 use crate::server::as_server;
+use crate::session;
 use crate::{Cluster, Run, give_to_server, names_below};
 
 /// A part of every name under which a hostile file would write something.
@@ -64,6 +65,7 @@ impl Guard {
         limit.args([format!("--pid={}", cluster.pid()), format!("--data={MEMORY_MAX}")]);
         let status = limit.status().expect("prlimit runs");
         assert!(status.success(), "prlimit failed");
+        session::close();
         let limits = cluster.value("postgres", "SELECT pg_read_file('/proc/self/limits')");
         assert!(limits.contains(&MEMORY_MAX.to_string()), "{limits}");
     }

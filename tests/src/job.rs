@@ -1,7 +1,7 @@
 //! Jobs seen from outside: started in a session of their own, looked at, and what must hold when
 //! they are over.
 
-use crate::{Cluster, DbError, command_line, processes_with, wait_until};
+use crate::{Cluster, DbError, Gate, command_line, processes_with, wait_until};
 use postgres::{CancelToken, NoTls};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,15 +36,6 @@ impl Call {
     /// Whether it is over.
     pub fn has_ended(&self) -> bool {
         self.thread.is_finished()
-    }
-}
-
-/// Dumps stop in the middle while this lives.
-pub struct Hold(std::path::PathBuf);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -129,7 +120,8 @@ impl Cluster {
                 .into_iter()
                 .map(command_line)
                 .filter(|line| {
-                    ["pg_dump", "pg_restore", "/bin/sh"].iter().any(|tool| line.contains(tool))
+                    let tools = ["pg_dump", "pg_restore", "/bin/sh", "sleep"];
+                    tools.iter().any(|tool| line.contains(tool))
                 })
                 .collect();
             let sessions = "SELECT coalesce(string_agg(application_name, ', '), '') \
@@ -155,19 +147,11 @@ impl Cluster {
         assert!(self.archive(&run).exists(), "{}", run.file);
     }
 
-    /// From now on pg_dump stops after its first bytes for as long as the [`Hold`] lives.
-    pub fn hold_dumps(&self) -> Hold {
-        let file = self.make_dir("hold").join("hold");
-        std::fs::write(&file, "").expect("the directory is ours");
-        let script = format!(
-            "#!/bin/bash\n[ \"$1\" = --version ] && exec \"$REAL\" \"$@\"\nset -o pipefail\n\"$REAL\" \"$@\" | (head -c 200\n\
-             while [ -e '{}' ]; do read -t 0.02 <> <(:); done\ncat)",
-            file.display()
-        );
-        let dir = self.fake_tool("pg_dump", &script);
-        self.append_conf(&[&format!("pg_backup.bin_directory = '{}'", dir.display())]);
-        self.reload();
-        Hold(file)
+    /// From now on pg_dump stops after its first bytes for as long as the gate is closed.
+    pub fn hold_dumps(&self) -> Gate {
+        let gate = Gate::new(self, "hold");
+        self.use_tool("pg_dump", &gate.script(200));
+        gate
     }
 
     /// A database with some megabytes that do not compress, in `tables` tables.

@@ -48,7 +48,7 @@ pub use errors::{DbError, sqlstate};
 pub use everything::run_tool;
 pub use expect::{CONTENT, assert_same_text, script};
 pub use hostile::{Guard, HARM, Victim};
-pub use job::{Call, Hold, LIMIT, Run, names_below};
+pub use job::{Call, LIMIT, Run, names_below};
 pub use place::{base, bin, give_to_server, tree_dirs};
 pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,

@@ -2,7 +2,7 @@
 //! the server goes on as if nothing had been there. Memory is limited to 256 MB a process.
 
 use pg_backup_hostile::{Member, Zip, files};
-use pg_backup_tests::{Cluster, Guard, HARM, Victim, give_to_server};
+use pg_backup_tests::{Cluster, DbError, Guard, HARM, Victim, give_to_server};
 use postgres::Client;
 use std::fs;
 use std::path::Path;
@@ -14,12 +14,12 @@ fn cluster() -> Cluster {
     cluster
 }
 
-/// What a statement says: the error, or the rows.
+/// The error of a statement, if there is one.
 fn said(cluster: &Cluster, sql: &str) -> String {
-    match cluster.call("postgres", sql).end() {
-        Ok(()) => String::new(),
-        Err(error) => format!("{} {} {}", error.sqlstate, error.message, error.detail),
-    }
+    let error = cluster.try_sql("postgres", sql).err().map(|error| DbError::of(&error));
+    error.map_or_else(String::new, |error| {
+        format!("{} {} {}", error.sqlstate, error.message, error.detail)
+    })
 }
 
 fn findings(cluster: &Cluster, call: &str, condition: &str) -> String {

@@ -1,7 +1,7 @@
 //! Locks that are harder to see: of the caller itself, of several connections of pg_dump, and what
 //! ends the wait for them.
 
-use pg_backup_tests::{Cluster, DbError, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, DbError, Gate, LIMIT, wait_until};
 
 const IN_THE_WAY: &str = "SELECT blocked_by FROM backup_progress";
 const BLOCKED: &str = "SELECT count(*) FROM backup_progress WHERE blocked_by <> '{}'";
@@ -144,19 +144,14 @@ fn a_lock_on_a_parent_and_its_children_is_waited_for_in_the_order_of_ddl() {
 fn ddl_that_comes_between_our_locks_and_those_of_pg_dump_hangs_nobody() {
     let cluster = cluster_with(&[]);
     for options in ["", "jobs => 2"] {
-        let go = cluster.make_dir(&format!("go-{}", options.len())).join("now");
-        let script = format!(
-            "#!/bin/sh\n[ \"$1\" = --version ] || while [ ! -e '{}' ]; do sleep 0.02; done\n\
-             exec \"$REAL\" \"$@\"",
-            go.display()
-        );
-        cluster.use_tool("pg_dump", &script);
+        let gate = Gate::new(&cluster, &format!("gate-{}", options.len()));
+        cluster.use_tool("pg_dump", &gate.script_before("--format="));
         let sql = format!("SELECT backup_create({options})");
         let call = cluster.call_until_dumping("postgres", &sql);
         let alter = cluster.call("postgres", "ALTER TABLE p ADD b int; ALTER TABLE p DROP b");
         let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
         wait_until("the ALTER TABLE", LIMIT, || cluster.value("postgres", waits) == "1");
-        std::fs::write(&go, "").unwrap();
+        gate.open();
         // pg_dump queues behind the ALTER TABLE, which waits for us, who wait for pg_dump.
         wait_until("the end of the backup", LIMIT, || call.has_ended());
         wait_until("the end of the ALTER TABLE", LIMIT, || alter.has_ended());

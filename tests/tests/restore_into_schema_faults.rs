@@ -1,6 +1,6 @@
 //! `backup_restore(…, into_schema => …)` that is cancelled or dies: all is there, or nothing.
 
-use pg_backup_tests::{Faults, LIMIT, Mode, into_schema, wait_until};
+use pg_backup_tests::{Faults, Gate, LIMIT, Mode, into_schema, wait_until};
 
 #[test]
 fn a_cancel_in_the_middle_leaves_nothing() {
@@ -128,13 +128,8 @@ fn a_cancel_that_comes_after_the_commit_is_too_late() {
     let cluster = faults.cluster(&[]);
     let id = cluster.make_shop();
     // Has done its work, and does not end.
-    let gate = cluster.make_dir("gate").join("gate");
-    std::fs::write(&gate, "").unwrap();
-    let script = format!(
-        "#!/bin/bash\n\"$REAL\" \"$@\"\nwhile [ -e '{}' ]; do read -t 0.02 <> <(:); done",
-        gate.display()
-    );
-    cluster.use_tool("psql", &script);
+    let gate = Gate::new(&cluster, "gate");
+    cluster.use_tool("psql", &gate.script_after());
     let running = cluster.call("postgres", &into_schema(&id, "ARRAY['shop.orders']", "saved"));
     let there = "SELECT count(*) FROM pg_namespace WHERE nspname = 'saved'";
     wait_until("the commit", LIMIT, || cluster.value("app", there) == "1");

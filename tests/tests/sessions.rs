@@ -13,7 +13,7 @@ fn with_gate() -> (Cluster, Gate) {
     let cluster = Cluster::start();
     cluster.fill("app", 2, 1);
     let gate = Gate::new(&cluster, "gate");
-    cluster.use_tool("pg_dump", &gate.script());
+    cluster.use_tool("pg_dump", &gate.script(20_000));
     (cluster, gate)
 }
 

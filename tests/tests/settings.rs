@@ -80,7 +80,7 @@ fn as_many_threads_compress_as_the_setting_says() {
     for number in [4, 1] {
         cluster.set("pg_backup.compression_threads", &number.to_string());
         let gate = Gate::new(&cluster, &format!("gate{number}"));
-        cluster.use_tool("pg_dump", &gate.script());
+        cluster.use_tool("pg_dump", &gate.script(20_000));
         let sql = "SELECT backup_create(database => 'app', compression => 'zstd:3')";
         let call = cluster.call_until_dumping("postgres", sql);
         let runner = cluster.wait_for_runner();

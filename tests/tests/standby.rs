@@ -112,7 +112,7 @@ fn promotion_settles_the_row_of_the_primary_but_not_its_file() {
     primary.fill("app", 1, 1);
     let standby = primary.standby(&[&directory]);
     let gate = Gate::new(&primary, "gate");
-    primary.use_tool("pg_dump", &gate.script());
+    primary.use_tool("pg_dump", &gate.script(20_000));
     let create = "SELECT backup_create(database => 'app')";
     let call = primary.call_until_dumping("postgres", create);
     wait_for_history(&standby, "status = 'running'");

@@ -1,6 +1,6 @@
 //! Tools that fail, lie, hang or are not there: the backup says so and nothing is left.
 
-use pg_backup_tests::{Cluster, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, DEAF, LIMIT, STOPPED, wait_until};
 
 /// A cluster whose `tool` is a script.
 fn with_tool(tool: &str, script: &str) -> Cluster {
@@ -179,10 +179,7 @@ fn a_job_is_ended_by_max_runtime() {
     assert_fails(&cluster, sql, "57014", &["ran longer than 1 s"]);
 }
 
-const HANGING: [&str; 2] = [
-    "#!/bin/sh\nkill -STOP $$",
-    "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do read x < /dev/zero; done",
-];
+const HANGING: [&str; 2] = [STOPPED, DEAF];
 
 #[test]
 fn a_hanging_dump_can_be_cancelled_in_every_way() {

@@ -248,7 +248,7 @@ fn a_real_pg_dump_that_is_killed_fails_the_backup() {
     let cluster = Cluster::start();
     cluster.fill("app", 1, 1);
     let gate = pg_backup_tests::Gate::new(&cluster, "gate");
-    cluster.use_tool("pg_dump", &gate.script());
+    cluster.use_tool("pg_dump", &gate.script(20_000));
     let sql = "SELECT backup_create(database => 'app')";
     let call = cluster.call_until_dumping("postgres", sql);
     let real = pg_backup_tests::bin("pg_dump").display().to_string();

@@ -2,7 +2,6 @@
 
 use nix::sys::signal::Signal;
 use pg_backup_tests::{Cluster, Gate, LIMIT, LINGERING, Mode, is_alive, signal, wait_until};
-use std::fs;
 
 const CREATE: &str = "SELECT backup_create()";
 
@@ -33,7 +32,7 @@ fn a_backup_goes_on_without_the_launcher_and_the_next_waits_for_it() {
     let cluster = Cluster::start();
     let gate = Gate::new(&cluster, "gate");
     cluster.fill("app", 1, 1);
-    cluster.use_tool("pg_dump", &gate.script());
+    cluster.use_tool("pg_dump", &gate.script(20_000));
     let first = cluster.call_until_dumping("postgres", "SELECT backup_create(database => 'app')");
     let launcher = cluster.wait_for_launcher(0, LIMIT);
     cluster.sql("postgres", &format!("SELECT pg_terminate_backend({launcher})"));
@@ -111,17 +110,13 @@ fn a_backup_without_a_caller_outlives_the_session_that_started_it() {
 #[test]
 fn a_smart_shutdown_lets_a_backup_finish() {
     let mut cluster = Cluster::start();
-    let gate = cluster.make_dir("gate").join("open");
-    let script = format!(
-        "#!/bin/sh\n\"$REAL\" \"$@\"\nwhile [ ! -e '{}' ]; do sleep 0.02; done",
-        gate.display()
-    );
-    cluster.use_tool("pg_dump", &script);
+    let gate = Gate::new(&cluster, "gate");
+    cluster.use_tool("pg_dump", &gate.script_after());
     cluster.sql("postgres", "SELECT backup_create(wait => false)");
     cluster.wait_for_phase("dumping");
     signal(cluster.pid(), Signal::SIGTERM);
     cluster.wait_for_log("received smart shutdown request");
-    fs::write(&gate, "").unwrap();
+    gate.open();
     cluster.stop(Mode::Smart);
     cluster.start_again();
     let run = cluster.last_backup();
@@ -157,7 +152,7 @@ fn jobs_without_a_row_are_not_cancelled_by_the_id_that_they_do_not_have() {
     let cluster = Cluster::with(&["pg_backup.database_jobs = 1"]);
     cluster.fill("app", 1, 1);
     let gate = Gate::new(&cluster, "gate");
-    cluster.use_tool("pg_dump", &gate.script());
+    cluster.use_tool("pg_dump", &gate.script(20_000));
     let first = cluster.call_until_dumping("postgres", "SELECT backup_create(database => 'app')");
     let waiting = cluster.call("postgres", CREATE);
     let jobs = "SELECT count(*) FROM backup_progress";

@@ -219,7 +219,7 @@ fn an_upgrade_that_locks_the_history_waits_for_the_dump_and_the_run_for_it() {
         "CREATE TABLE filler AS SELECT md5(i::text) AS m FROM generate_series(1, 50000) i",
     );
     let gate = Gate::new(&cluster, "gate");
-    cluster.use_tool("pg_dump", &gate.script());
+    cluster.use_tool("pg_dump", &gate.script(20_000));
     let backup = cluster.call_until_dumping("app", "SELECT backup_create()");
     // An upgrade that adds a column takes this lock.
     let upgrade = format!("LOCK TABLE backup_runs IN ACCESS EXCLUSIVE MODE; {UPGRADE}");
