@@ -56,6 +56,21 @@ fn warnings_of_tools_never_cost_a_backup() {
 }
 
 #[test]
+fn a_name_that_is_not_utf_8_is_refused_with_a_way_out() {
+    let cluster = home("SQL_ASCII");
+    let named = "DO $$BEGIN EXECUTE 'CREATE TABLE \"gr' || chr(246) || '\" ()'; END$$";
+    cluster.sql("home", named);
+    let error = cluster.error("postgres", "SELECT backup_create(database => 'home')");
+    assert!(error.message.contains("(in database \"home\")"), "{error}");
+    assert!(error.hint.contains("client_encoding = 'SQL_ASCII'"), "{error}");
+    cluster.assert_nothing_left();
+    let renamed =
+        "DO $$BEGIN EXECUTE 'ALTER TABLE \"gr' || chr(246) || '\" RENAME TO great'; END$$";
+    cluster.sql("home", renamed);
+    cluster.sql("postgres", "SELECT backup_create(database => 'home')");
+}
+
+#[test]
 fn names_of_other_databases_never_cost_a_backup() {
     for encoding in ENCODINGS {
         let cluster = home(encoding);

@@ -68,6 +68,13 @@ fn hint_of(code: &SqlState) -> Option<&'static str> {
     if *code == SqlState::T_R_DEADLOCK_DETECTED {
         return Some("The backup and another session waited for each other. Run it again.");
     }
+    // Only an encoding that is not checked holds such a name.
+    if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
+        return Some(
+            "A name in that database is not valid UTF-8. Find it with client_encoding = \
+             'SQL_ASCII', rename what it belongs to, and run this again.",
+        );
+    }
     hint_of_class(class_of(code))
 }
 
