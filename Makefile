@@ -25,7 +25,7 @@ PG_HEADERS = $(if $(filter-out 15,$(PG)),export PGRX_PG_CONFIG_PATH=$$(scripts/p
 TEST_RUNNER = $(if $(shell command -v cargo-nextest),nextest run,test)
 
 .PHONY: help setup pg demo demo-stop test test-all test-core test-cluster test-install \
-        test-timescale install bench lint clean
+        test-timescale install uninstall bench lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,11 @@ endef
 
 install: ## build and install into the PostgreSQL of PG_CONFIG
 	$(INSTALL) $(if $(DESTDIR),--destdir "$(DESTDIR)")
+
+uninstall: ## remove what `make install` has put there
+	@library=$$("$(PG_CONFIG)" --pkglibdir); scripts=$$("$(PG_CONFIG)" --sharedir)/extension; \
+	rm -fv "$(DESTDIR)$$library/pg_backup.so" "$(DESTDIR)$$scripts/pg_backup.control" \
+	    "$(DESTDIR)$$scripts"/pg_backup--*.sql
 
 bench: ## measure the claims of the README (PG=18 for another major version)
 	@PG="$(PG)" bench/run.sh

@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -149,4 +151,37 @@ fn named_volumes_of_services_are_declared() {
             assert!(source.starts_with("./") || declared, "{mount}");
         }
     }
+}
+
+#[test]
+fn make_uninstall_removes_the_files_of_the_extension_and_no_others() {
+    let place = tempfile::tempdir().unwrap();
+    let server = place.path().join("a server");
+    let scripts = server.join("share/extension");
+    fs::create_dir_all(&scripts).unwrap();
+    let ours = ["pg_backup.control", "pg_backup--0.1.0.sql", "pg_backup--0.1.0--0.2.0.sql"];
+    for name in ours.iter().chain(&["pg_backup_tools--1.0.sql", "plpgsql.control"]) {
+        fs::write(scripts.join(name), "").unwrap();
+    }
+    fs::write(server.join("pg_backup.so"), "").unwrap();
+    fs::write(server.join("pg_backup_tools.so"), "").unwrap();
+    let told = format!(
+        "#!/bin/sh\ncase $1 in --pkglibdir) echo '{0}';; --sharedir) echo '{0}/share';; esac\n",
+        server.display()
+    );
+    let pg_config = place.path().join("pg_config");
+    fs::write(&pg_config, told).unwrap();
+    fs::set_permissions(&pg_config, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut make = Command::new("make");
+    make.current_dir(root()).args(["--silent", "uninstall"]).env_remove("MAKEFLAGS");
+    let output = make.arg(format!("PG_CONFIG={}", pg_config.display())).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut left: Vec<_> = [&server, &scripts]
+        .iter()
+        .flat_map(|dir| fs::read_dir(dir).unwrap().flatten())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let expected = ["pg_backup_tools--1.0.sql", "pg_backup_tools.so", "plpgsql.control", "share"];
+    assert_eq!(left, expected);
 }
