@@ -90,9 +90,9 @@ impl Gate {
         Self { path, closed: Cell::new(Some(lock.expect("nobody else has it"))) }
     }
 
-    /// The line of a script that ends when the gate opens.
-    pub fn wait(&self) -> String {
-        format!("flock -s '{}' true", self.path.display())
+    /// The line of a script that ends when the gate opens. One that cannot wait fails.
+    fn wait(&self) -> String {
+        format!("flock -s '{}' true || exit 97", self.path.display())
     }
 
     /// A pg_dump that writes that many bytes and goes on when the gate opens. With more data than

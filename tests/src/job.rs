@@ -120,7 +120,7 @@ impl Cluster {
                 .into_iter()
                 .map(command_line)
                 .filter(|line| {
-                    let tools = ["pg_dump", "pg_restore", "/bin/sh", "sleep"];
+                    let tools = ["pg_dump", "pg_restore", "/bin/sh", "sleep", "flock"];
                     tools.iter().any(|tool| line.contains(tool))
                 })
                 .collect();

@@ -71,6 +71,16 @@ fn a_name_that_is_not_utf_8_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn bytes_that_a_hook_cannot_read_are_not_said_to_be_a_name() {
+    let cluster = Cluster::start();
+    let bad = "SELECT convert_from(''\\x80''::bytea, ''UTF8'')";
+    cluster.sql("postgres", &format!("CALL backup_hook('before_backup', 'bad', '{bad}')"));
+    let error = cluster.error("postgres", CREATE);
+    assert!(error.detail.contains("invalid byte sequence"), "{error}");
+    assert!(!error.hint.contains("SQL_ASCII"), "{error}");
+}
+
+#[test]
 fn names_of_other_databases_never_cost_a_backup() {
     for encoding in ENCODINGS {
         let cluster = home(encoding);

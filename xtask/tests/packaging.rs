@@ -174,6 +174,7 @@ fn make_uninstall_removes_the_files_of_the_extension_and_no_others() {
     fs::set_permissions(&pg_config, fs::Permissions::from_mode(0o755)).unwrap();
     let mut make = Command::new("make");
     make.current_dir(root()).args(["--silent", "uninstall"]).env_remove("MAKEFLAGS");
+    make.env_remove("DESTDIR");
     let output = make.arg(format!("PG_CONFIG={}", pg_config.display())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut left: Vec<_> = [&server, &scripts]

@@ -172,7 +172,7 @@ impl Server {
         control: &dyn Control,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T> {
-        let explain = |error| sql_error::statement(&self.database, &error);
+        let explain = |error| sql_error::statement(&self.database, &self.encoding, &error);
         let statement = async { statement.await.map_err(explain) };
         match guard(control, Duration::MAX, statement).await {
             Err(failure)

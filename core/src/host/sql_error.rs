@@ -5,8 +5,8 @@ use tokio_postgres::error::SqlState;
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure};
 
-/// A failed statement in `database`.
-pub fn statement(database: &str, error: &tokio_postgres::Error) -> Failure {
+/// A failed statement in `database`, whose encoding is that (empty where it is not known).
+pub fn statement(database: &str, encoding: &str, error: &tokio_postgres::Error) -> Failure {
     let Some(db) = error.as_db_error() else {
         return Failure::new(
             Class::Connection,
@@ -19,7 +19,7 @@ pub fn statement(database: &str, error: &tokio_postgres::Error) -> Failure {
     let failure = Failure::new(class_of(db.code()), message);
     let failure = failure.detail(db.detail().unwrap_or_default());
     // What the server says itself is nearer to the point.
-    failure.hint(db.hint().or(hint_of(db.code())).unwrap_or_default())
+    failure.hint(db.hint().or(hint_of(db.code(), encoding)).unwrap_or_default())
 }
 
 /// A failed attempt to connect to `database`.
@@ -30,7 +30,7 @@ pub fn connecting(access: &Access, database: &str, error: &tokio_postgres::Error
             Failure::new(Class::UndefinedDatabase, db.message().to_owned())
         }
         Some(_) => {
-            let failure = statement(database, error);
+            let failure = statement(database, "", error);
             let detail = format!("The runner connects with {place}. {}", failure.detail);
             Failure { detail: detail.trim_end().to_owned(), ..failure }
         }
@@ -64,14 +64,13 @@ fn class_of(code: &SqlState) -> Class {
     }
 }
 
-fn hint_of(code: &SqlState) -> Option<&'static str> {
+fn hint_of(code: &SqlState, encoding: &str) -> Option<&'static str> {
     if *code == SqlState::T_R_DEADLOCK_DETECTED {
         return Some("The backup and another session waited for each other. Run it again.");
     }
-    // Only an encoding that is not checked holds such a name.
-    if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
+    if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE && encoding == "SQL_ASCII" {
         return Some(
-            "A name in that database is not valid UTF-8. Find it with client_encoding = \
+            "SQL_ASCII lets names in that are not valid UTF-8. Find it with client_encoding = \
              'SQL_ASCII', rename what it belongs to, and run this again.",
         );
     }
