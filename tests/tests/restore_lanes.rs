@@ -179,6 +179,24 @@ fn statistics_are_gathered_of_every_table_and_of_each_once() {
 }
 
 #[test]
+fn statistics_of_the_system_are_gathered_where_the_restore_has_made_it_larger() {
+    let cluster = Cluster::with(&["autovacuum = off"]);
+    cluster.sql("postgres", "CREATE DATABASE app");
+    let wide = "DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE (SELECT format('CREATE TABLE wide_%s (%s)', \
+                i, string_agg('c' || c || ' int', ', ')) FROM generate_series(1, 40) c); \
+                END LOOP; END $$";
+    cluster.sql("app", wide);
+    let id = cluster.back_up_app("");
+    cluster.sql("postgres", &restore(&id, ""));
+    let gathered = "SELECT string_agg(relname, ' ') FROM pg_stat_sys_tables WHERE analyze_count > 0 \
+                    AND relname IN ('pg_attribute', 'pg_operator')";
+    wait_until("the counters", LIMIT, || cluster.value("copy", gathered) == "pg_attribute");
+    let rows = "SELECT reltuples = (SELECT count(*) FROM pg_attribute) FROM pg_class \
+                WHERE oid = 'pg_attribute'::regclass";
+    assert_eq!(cluster.value("copy", rows), "t");
+}
+
+#[test]
 fn a_lane_that_fails_ends_the_others_and_leaves_nothing() {
     let cluster = Cluster::start();
     let id = filled(&cluster);

@@ -145,11 +145,15 @@ pub const ANALYZE: &str = "ANALYZE";
 
 /// Schema and name of what that takes, whether it is partitioned, and its oid; the largest first.
 /// Partitions go with their table: ANALYZE of that takes them along. `pg_partition_tree()` would
-/// keep a lock on each of them.
+/// keep a lock on each of them. Of the tables of the system those that have grown by more than a
+/// tenth (`autovacuum_analyze_scale_factor`) since initdb analyzed them; oids below 16384 are
+/// theirs (`FirstNormalObjectId`).
 pub const ANALYZED: &str = "\
 WITH RECURSIVE tree (root, part) AS (
     SELECT c.oid, c.oid FROM pg_catalog.pg_class c
      WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+       AND (c.oid >= 16384 OR NOT c.relisshared AND pg_catalog.pg_relation_size(c.oid)
+            > 1.1 * c.relpages * pg_catalog.current_setting('block_size')::int)
     UNION ALL
     SELECT t.root, i.inhrelid
       FROM tree t JOIN pg_catalog.pg_class p ON p.oid = t.part AND p.relkind = 'p'
