@@ -1,6 +1,7 @@
 //! Effects on the host: child processes, durable files, archives, the server connection.
 
 pub mod archive;
+pub mod cancel;
 pub mod child;
 pub mod control;
 pub mod custom;

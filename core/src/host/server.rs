@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 use crate::decide::major::session_options;
 use crate::decide::settings::Access;
 use crate::error::{Class, Failure, Result};
+use crate::host::cancel::{Address, cancel};
 use crate::host::control::Control;
 use crate::host::{passfile, sql_error};
 
@@ -30,6 +31,7 @@ const BEGIN_WITH: &str = "SET search_path = pg_catalog, pg_temp; SET jit = off";
 /// One session in one database of this server.
 pub struct Server {
     client: Client,
+    address: Address,
     /// Process id of the backend.
     pub pid: i32,
     pub database: String,
@@ -78,7 +80,9 @@ impl Server {
         let (client, connection) = guard(control, CONNECT_TIME, connecting).await?;
         let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
         tokio::spawn(connection);
-        let mut server = Server { client, pid: 0, database: database.to_owned(), encoding };
+        let address = Address { host: access.host.clone(), port: access.port };
+        let database = database.to_owned();
+        let mut server = Server { client, address, pid: 0, database, encoding };
         server.batch(control, BEGIN_WITH).await?;
         server.pid = server.one(control, "SELECT pg_catalog.pg_backend_pid()", &[]).await?.get(0);
         Ok(server)
@@ -188,11 +192,11 @@ impl Server {
         }
     }
 
-    /// Asks the server to cancel what this session runs.
+    /// Has the server cancel what this session runs. What it is sent after that is not hit.
     pub async fn cancel(&self) {
         let token = self.client.cancel_token();
         // A cancel request that does not get through changes nothing: the session ends with us.
-        let _ = tokio::time::timeout(CANCEL_TIME, token.cancel_query(NoTls)).await;
+        let _ = tokio::time::timeout(CANCEL_TIME, cancel(&token, &self.address)).await;
     }
 }
 

@@ -80,16 +80,26 @@ async fn judged(
 pub(super) fn undecided(name: &str, failure: Failure, unknown: &Failure) -> Failure {
     let detail = format!(
         "{} What has become of the database \"{name}\" could not be found out: {}.",
-        failure.detail, unknown.message
+        detail(&failure),
+        unknown.message
     );
     let hint = "It is seen to when the server can be reached again; backup_history tells then.";
     Failure { detail: detail.trim_start().to_owned(), hint: hint.to_owned(), ..failure }
 }
 
+/// The detail of a failure that leaves something. Of a job that was told to stop it says that
+/// nothing was kept.
+fn detail(failure: &Failure) -> &str {
+    match failure.class {
+        Class::Cancelled | Class::Interrupted => "",
+        _ => &failure.detail,
+    }
+}
+
 fn taken(failure: Failure, name: &str) -> Failure {
     let detail = format!(
         "{} Somebody has opened the unfinished database \"{name}\" meanwhile: it stays as it is.",
-        failure.detail
+        detail(&failure)
     );
     let hint = format!("It is not whole. Drop it if nobody needs it. {}", failure.hint);
     Failure { detail: detail.trim_start().to_owned(), hint: hint.trim_end().to_owned(), ..failure }
@@ -98,7 +108,8 @@ fn taken(failure: Failure, name: &str) -> Failure {
 fn stays(failure: Failure, name: &str, left: &Failure) -> Failure {
     let detail = format!(
         "{} The unfinished database \"{name}\" could not be dropped: {}.",
-        failure.detail, left.message
+        detail(&failure),
+        left.message
     );
     let hint = match failure.class {
         Class::Interrupted => "It is removed when the server is up again.".to_owned(),

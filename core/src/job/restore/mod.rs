@@ -46,7 +46,7 @@ use std::time::Duration;
 use self::failed::End;
 use super::context::Context;
 use super::hooks::{self, Event, Facts};
-use super::wait::{clearing, deadline};
+use super::wait::deadline;
 use super::{Report, backup, ending};
 use crate::catalog::database;
 use crate::catalog::history::{History, NewRun};
@@ -146,8 +146,8 @@ async fn steps(
     if let Some(backup) = &restore.safety_backup {
         safety(context, home, backup, id).await?;
     }
-    create(&mut work).await?;
     let done = async {
+        create(&mut work).await?;
         filled(&mut work).await?;
         if let Some(into) = &restore.into_schema {
             return into_schema::transfer(&work, into).await;
@@ -201,7 +201,7 @@ async fn checked<'a>(
     Ok(Work { context, history, restore, id, target, server, archive, manifest, is_whole })
 }
 
-/// Makes the empty database.
+/// Makes the empty database. Also when that fails it may be there: a cancel may come too late.
 async fn create(work: &mut Work<'_>) -> Result<()> {
     let Work { context, history, restore, id, target, server, manifest, .. } = work;
     let (id, target) = (*id, *target);
@@ -213,13 +213,7 @@ async fn create(work: &mut Work<'_>) -> Result<()> {
     fault::point("before_create");
     announce(context, history, id, restore, Phase::Creating).await;
     let sql = database::create(&restore.target, target, &manifest.facts.database);
-    if let Err(failure) = server.batch(context.control, &sql).await {
-        // A cancel may have come when it was there already.
-        let control = clearing(context.control, DROP_TIME);
-        let context = &Context { control: &control, ..**context };
-        let _ = leftover::remove(context, server, target).await;
-        return Err(failure);
-    }
+    server.batch(context.control, &sql).await?;
     fault::point("after_create");
     Ok(())
 }

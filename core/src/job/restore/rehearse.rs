@@ -34,8 +34,8 @@ pub async fn rehearse(
     };
     let began = Instant::now();
     let mut work = checked(context, history, id, &restore, stored).await?;
-    create(&mut work).await?;
     let done = async {
+        create(&mut work).await?;
         load::load(&mut work).await?;
         compare::compare(&work).await?;
         let facts = Facts::new(id, "verify", &stored.database)
