@@ -10,6 +10,9 @@ PG_CONFIG ?= pg_config
 DESTDIR ?=
 # A part of test names: make test-cluster FILTER=restart
 FILTER ?=
+# Every case of the tests that try many, and not a third of them: make test EXTRA=1
+EXTRA ?=
+export PG_BACKUP_TEST_EXTRA ?= $(EXTRA)
 # The major version of PostgreSQL that is tested: make test PG=17
 PG ?= 15
 
@@ -52,11 +55,14 @@ test-core: setup ## the tests that need no server (FILTER=part of a name)
 	$(if $(FILTER),,cargo test --quiet --doc --all-features -p pg_backup_core)
 
 test-cluster: test-install ## the tests on real clusters (PG=16, FILTER=part of a name)
-	@rm -f "$(TESTS)/skipped"
+	@rm -f "$(TESTS)/skipped" "$(TESTS)/sampled"
 	@place=$$(scripts/test-place.sh "$(TESTS)" $$$$); \
 	[ "$$place" = "$(TESTS)" ] || trap 'rm -rf "$$place" || true' EXIT; \
 	PG_BACKUP_TEST_DIR="$(TESTS)" PG_BACKUP_TEST_RUN="$$place" \
 	    cargo $(TEST_RUNNER) -p pg_backup_tests $(FILTER)
+	@[ ! -f "$(TESTS)/sampled" ] || awk '{ tried += $$1; all += $$2 } END { print \
+	    "Of the tests that try many cases, " tried " of " all " were tried: EXTRA=1 tries all." }' \
+	    "$(TESTS)/sampled"
 
 test-install: setup ## build and install for the tests, into a private tree
 	@mkdir -p "$$PG_BACKUP_TEST_DIR"; [ -O "$$PG_BACKUP_TEST_DIR" ] || \

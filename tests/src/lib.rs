@@ -28,6 +28,7 @@ mod process;
 pub mod readme;
 pub mod reference;
 mod replace;
+mod sample;
 mod schedule;
 mod server;
 mod session;
@@ -54,6 +55,7 @@ pub use process::{
     children_of, command_line, is_alive, processes_with, signal, wait_for, wait_until,
 };
 pub use replace::{NEW, OLD, crash_at};
+pub use sample::sample;
 pub use schedule::{ScheduleRun, seconds_until};
 pub use shape::Shape;
 pub use shop::into_schema;

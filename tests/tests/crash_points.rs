@@ -2,7 +2,7 @@
 //! apart: after the next start the two agree.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, names_below, signal, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, names_below, sample, signal, wait_until};
 use std::path::PathBuf;
 
 const CREATE: &str = "SELECT backup_create()";
@@ -218,7 +218,7 @@ fn a_runner_that_is_killed_at_any_step_leaves_file_and_row_in_agreement() {
 fn a_cancel_before_the_rename_keeps_nothing_and_after_it_comes_too_late() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
-    for point in [BEFORE[0], BEFORE[1], "after_rename"] {
+    for point in sample([BEFORE[0], BEFORE[1], "after_rename"]) {
         for how in
             ["backup_cancel(ID)", "pg_cancel_backend(RUNNER)", "pg_terminate_backend(RUNNER)"]
         {

@@ -2,7 +2,7 @@
 //! the server goes on as if nothing had been there. Memory is limited to 256 MB a process.
 
 use pg_backup_hostile::{Member, Zip, files};
-use pg_backup_tests::{Cluster, DbError, Guard, HARM, Victim, give_to_server};
+use pg_backup_tests::{Cluster, DbError, Guard, HARM, Victim, give_to_server, sample};
 use postgres::Client;
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn every_hostile_file_is_refused_everywhere_and_the_server_goes_on() {
     let victim = Victim::new(&cluster, "compression => 'none'");
     let id = victim.run.id;
     let before = Guard::look(&cluster);
-    for file in files() {
+    for file in sample(files()) {
         let (name, says) = (file.name, file.says);
         victim.replace(&cluster, &file.bytes(&victim.good));
         let found = findings(&cluster, &format!("backup_verify({id}, 'read')"), "NOT ok");
@@ -78,16 +78,18 @@ fn a_patched_table_of_contents_is_a_defect_or_an_error_and_nothing_else() {
     let id = victim.run.id;
     let before = Guard::look(&cluster);
     let mut defects = 0;
-    for seed in 0..40 {
+    let seeds = sample(0..40);
+    let tried = seeds.len();
+    for seed in seeds {
         victim.replace(&cluster, &patched(&victim.good, seed));
         let found = findings(&cluster, &format!("backup_verify({id}, 'read')"), "NOT ok");
-        defects += i32::from(!found.is_empty());
+        defects += usize::from(!found.is_empty());
         cluster.sql("postgres", "UPDATE backup_runs SET file_state = 'available'");
         let listed = said(&cluster, &format!("SELECT * FROM backup_contents({id})"));
         let _ = said(&cluster, &format!("SELECT * FROM backup_restore_check({id})"));
         assert_eq!(Guard::look(&cluster), before, "seed {seed}: {found}; {listed}");
     }
-    assert!(defects > 20, "most patches break a dump, {defects} did");
+    assert!(defects > tried / 2, "most patches break a dump, {defects} of {tried} did");
     cluster.assert_nothing_left();
 }
 
@@ -133,7 +135,7 @@ fn no_hostile_file_becomes_a_backup_by_an_import_or_an_upload() {
     let file = place.join("postgres.zip");
     let mut client = cluster.connect("postgres");
     let before = Guard::look(&cluster);
-    for hostile in files() {
+    for hostile in sample(files()) {
         let (name, says) = (hostile.name, said_of_an_import(hostile.name, hostile.says));
         let bytes = hostile.bytes(&victim.good);
         fs::write(&file, &bytes).unwrap();

@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 use pg_backup_tests::{
     Call, Cluster, Gate, LIMIT, Mode, STOPPED, bin, children_of, command_line, is_alive,
-    processes_with, signal, wait_until,
+    processes_with, sample, signal, wait_until,
 };
 
 const CREATE: &str = "SELECT backup_create()";
@@ -118,7 +118,7 @@ fn parallel_dump(cluster: &Cluster, name: &str) -> (Call, i32, Vec<i32>) {
 fn the_workers_of_a_parallel_dump_go_with_it() {
     let mut cluster = Cluster::start();
     cluster.fill("app", 2, 1);
-    for (fault, status) in FAULTS {
+    for (fault, status) in sample(FAULTS) {
         let (call, leader, workers) = parallel_dump(&cluster, fault);
         // Their leader is killed with the runner. They see it when they can: a stopped one cannot.
         let waker = std::thread::spawn(move || {

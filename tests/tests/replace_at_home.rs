@@ -2,7 +2,7 @@
 //! the way. Whatever dies, the history that answers afterwards tells what has happened.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, NEW, OLD, signal, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, NEW, OLD, sample, signal, wait_until};
 
 /// `app` with the extension, and the id of its backup that says `OLD`.
 fn at_home(faults: &Faults) -> (Cluster, String) {
@@ -42,7 +42,7 @@ fn count(cluster: &Cluster) -> usize {
 }
 
 fn replace_dies_at(point: &str, wanted: &str, status: &str) {
-    for runner_only in [false, true] {
+    for runner_only in sample([false, true]) {
         let faults = Faults::default();
         let (mut cluster, id) = at_home(&faults);
         let call = format!("CALL backup_restore({id}, replace => 'app')");
@@ -83,7 +83,7 @@ fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
         ("rollback_opened", OLD, "rollback interrupted"),
         ("rollback_swapped", NEW, "rollback succeeded"),
     ] {
-        for runner_only in [false, true] {
+        for runner_only in sample([false, true]) {
             let faults = Faults::default();
             let (mut cluster, id) = at_home(&faults);
             cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));

@@ -2,7 +2,7 @@
 //! its name, all old or all new, nothing is left that no row tells of, and the next one works.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Faults, LIMIT, NEW, OLD, crash_at, signal, wait_until};
+use pg_backup_tests::{Faults, LIMIT, NEW, OLD, crash_at, sample, signal, wait_until};
 
 /// Where a replace can stop before the names are changed.
 const BEFORE: [&str; 9] = [
@@ -26,7 +26,7 @@ fn dies_at(points: &[&str], runner_only: bool, wanted: &str) {
     let faults = Faults::default();
     let mut cluster = faults.cluster(&[]);
     let id = cluster.make_aged();
-    for point in points {
+    for point in sample(points) {
         cluster.make_new();
         crash_at(&mut cluster, &faults, &replace(&id), point, runner_only);
         assert_eq!(cluster.assert_recovered("postgres", &id), wanted, "{point}");
@@ -67,7 +67,7 @@ fn way_out_dies_at(call: &str, point: &str, runner_only: bool, wanted: &str) {
 
 #[test]
 fn a_rollback_that_dies_has_happened_or_has_not() {
-    for runner_only in [false, true] {
+    for runner_only in sample([false, true]) {
         way_out_dies_at("rollback", "rollback_opened", runner_only, OLD);
         way_out_dies_at("rollback", "rollback_swapped", runner_only, NEW);
     }
@@ -84,7 +84,7 @@ fn a_cancel_or_the_end_of_the_runner_before_the_swap_leaves_nothing() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
     let id = cluster.make_aged();
-    for point in BEFORE {
+    for point in sample(BEFORE) {
         for how in ["pg_cancel_backend", "pg_terminate_backend"] {
             faults.plant(point);
             let call = cluster.call("postgres", &replace(&id));

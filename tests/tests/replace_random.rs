@@ -2,7 +2,7 @@
 //! old or all new. A test that fails prints its seed, which `PG_BACKUP_TEST_SEED` repeats.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, LIMIT, Mode, NEW, OLD, signal, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, Mode, NEW, OLD, sample, signal, wait_until};
 use std::time::{Duration, Instant};
 
 /// Random moments of each test: a hundred in both.
@@ -51,7 +51,7 @@ fn a_replace_that_is_struck_at_a_random_moment_is_all_or_nothing() {
     let id = cluster.make_aged();
     cluster.replace_app("postgres", &id);
     let mut old = 0;
-    for moment in 0..MOMENTS {
+    for moment in sample(0..MOMENTS) {
         cluster.make_new();
         let call = format!("CALL backup_restore({id}, replace => 'app')");
         let came_back = struck(&mut cluster, &mut random, &call, REPLACE);
@@ -60,7 +60,7 @@ fn a_replace_that_is_struck_at_a_random_moment_is_all_or_nothing() {
         old += u32::from(age == OLD);
         cluster.accept_all("postgres");
     }
-    println!("{old} of {MOMENTS} had been swapped");
+    println!("{old} had been swapped");
     cluster.replace_app("postgres", &id);
     cluster.assert_clean();
 }
@@ -75,7 +75,7 @@ fn a_rollback_that_is_struck_at_a_random_moment_is_all_or_nothing() {
     let mut run =
         cluster.value("postgres", &format!("CALL backup_restore({id}, replace => 'app')"));
     let mut age = OLD.to_owned();
-    for moment in 0..MOMENTS {
+    for moment in sample(0..MOMENTS) {
         let call = format!("CALL backup_rollback({run})");
         let came_back = struck(&mut cluster, &mut random, &call, ROLLBACK);
         let now = cluster.assert_accounted_for("postgres");

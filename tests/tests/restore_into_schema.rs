@@ -1,7 +1,7 @@
 //! `backup_restore(…, into_schema => …)`: deleted rows can be joined back, and what cannot be put
 //! there is refused and changes nothing in the live database.
 
-use pg_backup_tests::{Cluster, into_schema};
+use pg_backup_tests::{Cluster, into_schema, sample};
 
 #[test]
 fn deleted_rows_can_be_joined_back() {
@@ -83,7 +83,8 @@ fn hostile_names_are_only_names() {
     let cluster = Cluster::start();
     let id = cluster.make_shop();
     let long = "l".repeat(63);
-    for schema in ["dbname=x", "--help", "a'b\\c\"d", "a b\nc", "*", "$check$", long.as_str()] {
+    let names = ["dbname=x", "--help", "a'b\\c\"d", "a b\nc", "*", "$check$", long.as_str()];
+    for schema in sample(names) {
         let sql = format!(
             "CALL backup_restore({id}, tables => ARRAY['\"N''a\"\"m\ne $check$ \\ ;\"'], into_schema => $1)"
         );

@@ -1,10 +1,10 @@
 //! `backup_restore(…, into_schema => …)` that is cancelled or dies: all is there, or nothing.
 
-use pg_backup_tests::{Faults, Gate, LIMIT, Mode, into_schema, wait_until};
+use pg_backup_tests::{Faults, Gate, LIMIT, Mode, into_schema, sample, wait_until};
 
 #[test]
 fn a_cancel_in_the_middle_leaves_nothing() {
-    for point in ["after_data", "gathered", "poured_pre_data", "poured_data"] {
+    for point in sample(["after_data", "gathered", "poured_pre_data", "poured_data"]) {
         let faults = Faults::default();
         let cluster = faults.cluster(&[]);
         let id = cluster.make_shop();
@@ -103,7 +103,7 @@ fn a_schema_that_somebody_makes_when_ours_fails_is_not_ours() {
 
 #[test]
 fn a_kill_in_the_middle_leaves_nothing() {
-    for point in ["gathered", "poured_data", "poured_post_data"] {
+    for point in sample(["gathered", "poured_data", "poured_post_data"]) {
         let faults = Faults::default();
         let mut cluster = faults.cluster(&[]);
         let id = cluster.make_shop();

@@ -2,7 +2,7 @@
 //! what becomes of all when one fails, hangs or dies.
 
 use pg_backup_tests::{
-    Cluster, Faults, LIMIT, assert_same_text, crash_at, names_below, wait_until,
+    Cluster, Faults, LIMIT, assert_same_text, crash_at, names_below, sample, wait_until,
 };
 
 /// A large table and two small ones, each with an index, and views of what they hold.
@@ -249,7 +249,7 @@ fn a_table_of_contents_that_cannot_be_listed_is_done_without() {
 
 #[test]
 fn a_crash_between_the_lanes_and_the_rest_leaves_nothing() {
-    for runner_only in [false, true] {
+    for runner_only in sample([false, true]) {
         let faults = Faults::default();
         let mut cluster = faults.cluster(&[]);
         let id = filled(&cluster);
