@@ -2,7 +2,7 @@
 //! exists is touched, and the next try works.
 
 use pg_backup_tests::{
-    Cluster, Faults, LIMIT, give_to_server, names_below, plant_app, tmpfs, tree, wait_until,
+    Cluster, Faults, LIMIT, give_to_server, names_below, plant_app, sample, tmpfs, tree, wait_until,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -109,7 +109,7 @@ fn a_cancel_leaves_nothing_of_a_backup_or_a_copy() {
     cluster.assert_survived("cancelled");
 
     let id = cluster.value("postgres", &attach(&app));
-    for (number, sql) in calls(&id, &out).iter().enumerate() {
+    for (number, sql) in sample(calls(&id, &out).iter().enumerate()) {
         let inside = if number < 2 { "extracted_file" } else { "before_copy_is_named" };
         for point in [inside, "before_copy_is_named"] {
             let call = stopped_at(&cluster, &faults, point, sql);

@@ -1,7 +1,7 @@
 //! Restore by hand, with unzip, zstd, psql and pg_restore alone, on a server that never saw the
 //! extension: what comes back is what was there.
 
-use pg_backup_tests::{Cluster, run_tool};
+use pg_backup_tests::{Cluster, run_tool, sample};
 use std::path::{Path, PathBuf};
 
 /// Unpacks an archive with stock tools; gives the folder.
@@ -40,21 +40,22 @@ fn every_format_and_compression_restores_by_hand_to_the_same_database() {
     assert!(wanted.lines().count() > 8, "{wanted}");
     let fresh = Cluster::builder().fresh().start();
     let mut roles = false;
-    for (number, options) in [
-        "compression => 'zstd:3'",
-        "compression => 'gzip:1'",
-        "compression => 'none'",
-        "jobs => 2",
-        "jobs => 2, compression => 'gzip:1'",
-        "jobs => 2, compression => 'none'",
-        "format => 'plain'",
-        "format => 'plain', compression => 'gzip:9'",
-        "format => 'plain', compression => 'none'",
-        "format => 'directory'",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (number, options) in sample(
+        [
+            "compression => 'zstd:3'",
+            "compression => 'gzip:1'",
+            "compression => 'none'",
+            "jobs => 2",
+            "jobs => 2, compression => 'gzip:1'",
+            "jobs => 2, compression => 'none'",
+            "format => 'plain'",
+            "format => 'plain', compression => 'gzip:9'",
+            "format => 'plain', compression => 'none'",
+            "format => 'directory'",
+        ]
+        .into_iter()
+        .enumerate(),
+    ) {
         let call = format!("SELECT backup_create(database => 'app', {options})");
         let id = cluster.value("postgres", &call);
         let bad = format!("SELECT count(*) FROM backup_verify({id}, 'read') WHERE NOT ok");

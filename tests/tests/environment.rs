@@ -1,6 +1,6 @@
 //! The environment of the postmaster, and what of it reaches the tools: nothing.
 
-use pg_backup_tests::{Cluster, assert_same_text};
+use pg_backup_tests::{Cluster, assert_same_text, sample};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +75,7 @@ fn cluster_with(variables: &[(String, String)]) -> Cluster {
 fn the_environment_of_the_postmaster_changes_nothing() {
     let bin = tempfile::tempdir().unwrap();
     fs::set_permissions(bin.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    for tool in ["pg_dump", "pg_dumpall", "pg_restore", "sh", "zstd"] {
+    for tool in sample(["pg_dump", "pg_dumpall", "pg_restore", "sh", "zstd"]) {
         fs::write(bin.path().join(tool), "#!/bin/sh\nexit 0\n").unwrap();
         fs::set_permissions(bin.path().join(tool), fs::Permissions::from_mode(0o755)).unwrap();
     }

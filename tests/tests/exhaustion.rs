@@ -18,13 +18,13 @@ fn a_full_disk_fails_the_backup_and_gets_its_space_back() {
         cluster.fill("big", 2, 12);
         backups_go_to(&cluster, disk.path(), "0");
         let ballast = disk.path().join("ballast");
-        for (database, options) in [
+        for (database, options) in sample([
             ("big", "compression => 'none'"),
             ("big", "compression => 'zstd:1'"),
             ("big", "jobs => 2"),
             ("big", "format => 'plain'"),
             ("postgres", "compression => 'zstd:3'"),
-        ] {
+        ]) {
             if database == "postgres" {
                 // A tiny database: leave it less than its dump needs.
                 let free = nix::sys::statvfs::statvfs(disk.path()).unwrap();
@@ -224,7 +224,8 @@ fn every_shortage_of_space_is_a_full_disk_or_a_good_backup() {
         let disk = nix::sys::statvfs::statvfs(disk.path()).unwrap();
         disk.blocks_available() * disk.fragment_size()
     };
-    for options in ["", "format => 'plain'", "format => 'directory', compression => 'none'"] {
+    for options in sample(["", "format => 'plain'", "format => 'directory', compression => 'none'"])
+    {
         let sql = format!("SELECT backup_create({options})");
         // The folders are there, so that what is left is for the archive alone.
         cluster.sql("postgres", &sql);
@@ -232,7 +233,7 @@ fn every_shortage_of_space_is_a_full_disk_or_a_good_backup() {
         cluster.sql("postgres", &format!("CALL backup_delete({})", good.id));
         let room = free();
         let mut refused = 0;
-        for left in sample((0..32).map(|step| step * 4096)) {
+        for left in (0..32).map(|step| step * 4096) {
             std::fs::write(&ballast, vec![0; (room - left) as usize]).unwrap();
             let end = cluster.try_sql("postgres", &sql);
             let run = cluster.last_backup();

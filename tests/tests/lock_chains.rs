@@ -1,7 +1,7 @@
 //! Locks that are harder to see: of the caller itself, of several connections of pg_dump, and what
 //! ends the wait for them.
 
-use pg_backup_tests::{Cluster, DbError, Gate, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, DbError, Gate, LIMIT, sample, wait_until};
 
 const IN_THE_WAY: &str = "SELECT blocked_by FROM backup_progress";
 const BLOCKED: &str = "SELECT count(*) FROM backup_progress WHERE blocked_by <> '{}'";
@@ -66,7 +66,7 @@ fn a_caller_in_a_longer_chain_fails_at_once_too() {
 fn a_wait_without_limit_ends_when_somebody_ends_it() {
     let cluster = cluster_with(&["pg_backup.lock_timeout = 0"]);
     let mut other = cluster.connect("postgres");
-    for lock in ["LOCK TABLE p1 IN ACCESS EXCLUSIVE MODE", "DROP MATERIALIZED VIEW m"] {
+    for lock in sample(["LOCK TABLE p1 IN ACCESS EXCLUSIVE MODE", "DROP MATERIALIZED VIEW m"]) {
         other.batch_execute(&format!("BEGIN; {lock}")).unwrap();
         let call = cluster.call("postgres", "SELECT backup_create()");
         wait_until_blocked(&cluster);

@@ -1,6 +1,6 @@
 //! Locks: of others, of the caller, in front of pg_dump; and what a dump holds meanwhile.
 
-use pg_backup_tests::{Cluster, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, sample, wait_until};
 
 fn cluster_with_table() -> Cluster {
     let cluster = Cluster::start();
@@ -17,13 +17,13 @@ fn a_lock_of_another_session_ends_in_lock_timeout_and_names_it() {
     let cluster = cluster_with_table();
     let mut other = cluster.connect("postgres");
     let pid: i32 = other.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
-    for lock in [
+    for lock in sample([
         "LOCK TABLE t IN ACCESS EXCLUSIVE MODE",
         "DROP VIEW v",
         "CREATE OR REPLACE VIEW v AS SELECT 1 AS a",
         "DROP SEQUENCE s",
         "ALTER TABLE t ADD b int",
-    ] {
+    ]) {
         other.batch_execute(&format!("BEGIN; {lock}")).unwrap();
         let sql = "SET pg_backup.lock_timeout = '1s'; SELECT backup_create()";
         let error = cluster.error("postgres", sql);

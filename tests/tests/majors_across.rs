@@ -4,7 +4,7 @@
 //! The other server's part runs in a process of its own, this program again: a harness knows one
 //! tree. Which majors there are is what `make test PG=NN` has left.
 
-use pg_backup_tests::{Cluster, DbError, base, major, names_below, run_tool, skipped};
+use pg_backup_tests::{Cluster, DbError, base, major, names_below, run_tool, sample, skipped};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,7 +141,7 @@ fn scanned(cluster: &Cluster, made: &Path) -> Vec<String> {
 
 #[test]
 fn an_archive_of_a_newer_major_is_refused_before_anything_is_done() {
-    for other in MAJORS.into_iter().filter(|other| *other > major()) {
+    for other in sample(MAJORS.into_iter().filter(|other| *other > major())) {
         let Some(made) = archives_of(other) else { continue };
         let (cluster, place) = with_archives(made.path());
         for id in scanned(&cluster, made.path()).into_iter().take(2) {

@@ -1,6 +1,6 @@
 //! What calls mean: arguments, transactions, waiting.
 
-use pg_backup_tests::{Cluster, LIMIT, wait_until};
+use pg_backup_tests::{Cluster, LIMIT, sample, wait_until};
 
 fn count(cluster: &Cluster, condition: &str) -> String {
     cluster.value("postgres", &format!("SELECT count(*) FROM backup_history WHERE {condition}"))
@@ -58,7 +58,7 @@ fn patterns_choose_what_is_dumped() {
         "CREATE SCHEMA s; CREATE TABLE s.a AS SELECT 1 i; CREATE TABLE s.b AS SELECT 1 i; \
          CREATE TABLE s.\"Mixed\" AS SELECT 1 i; CREATE TABLE c AS SELECT 1 i",
     );
-    for (arguments, a, b, mixed, c) in [
+    for (arguments, a, b, mixed, c) in sample([
         ("", "1", "1", "1", "1"),
         ("schemas => '{s}'", "1", "1", "1", "none"),
         ("schemas => '{S}'", "1", "1", "1", "none"),
@@ -68,7 +68,7 @@ fn patterns_choose_what_is_dumped() {
         ("schemas => '{s}', exclude_table_data => '{s.a}'", "none", "1", "1", "none"),
         ("tables => '{s.a,c}', jobs => 2", "1", "none", "none", "1"),
         ("tables => '{s.a,c}', format => 'plain'", "1", "none", "none", "1"),
-    ] {
+    ]) {
         cluster.sql("postgres", &format!("SELECT backup_create({arguments})"));
         let found = ["a", "b", "Mixed", "c"].map(|table| rows_of(&cluster, table));
         assert_eq!(found, [a, b, mixed, c], "{arguments}");

@@ -1,6 +1,6 @@
 //! Scripts: run by psql in its restricted mode, filtered on the way, stopped at the first error.
 
-use pg_backup_tests::Cluster;
+use pg_backup_tests::{Cluster, sample};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,14 +62,14 @@ fn a_script_that_fails_or_has_a_command_of_psql_leaves_nothing() {
     let (cluster, place) = cluster();
     let touched = place.join("touched");
     let shown = touched.display();
-    for (script, what) in [
+    for (script, what) in sample([
         ("CREATE TABLE t (a int);\nSELECT 1 / 0;\nCREATE TABLE u ();\n".to_owned(), "division"),
         (format!("SELECT 1;\n\\! touch {shown}\n"), "command of psql: \\!"),
         (format!("SELECT 1 \\! touch {shown}\n;\n"), "restricted"),
         (format!("SELECT 1 \\g {shown}\n;\n"), "restricted"),
         (format!("SELECT 1\n\\o {shown}\n;\n"), "restricted"),
         (format!("\\unrestrict x\nSELECT 1\n\\! touch {shown}\n;\n"), "restricted"),
-    ] {
+    ]) {
         let id = import(&cluster, &place, &script);
         let error = cluster.error("postgres", &call(&id));
         assert!(format!("{} {}", error.message, error.detail).contains(what), "{script}: {error}");

@@ -1,7 +1,7 @@
 //! Somebody who can write where archives go plants names, swaps files and removes folders while a
 //! backup runs: nothing is followed, replaced or removed that is not ours, and the row is true.
 
-use pg_backup_tests::{Call, Cluster, DbError, Faults, Mode, give_to_server, names_below};
+use pg_backup_tests::{Call, Cluster, DbError, Faults, Mode, give_to_server, names_below, sample};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn a_name_that_is_taken_at_the_last_moment_is_not_replaced() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
     let victim = victim(&cluster);
-    for kind in ["a file", "a symbolic link", "a FIFO", "a directory"] {
+    for kind in sample(["a file", "a symbolic link", "a FIFO", "a directory"]) {
         let (call, partial) = stopped_at(&cluster, &faults, "before_rename");
         let path = final_path(&partial);
         plant(kind, &path, &victim);
@@ -82,7 +82,7 @@ fn a_partial_file_that_was_swapped_is_neither_published_nor_removed() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
     let victim = victim(&cluster);
-    for kind in ["nothing", "a file", "a symbolic link", "a FIFO"] {
+    for kind in sample(["nothing", "a file", "a symbolic link", "a FIFO"]) {
         let (call, partial) = stopped_at(&cluster, &faults, "before_rename");
         fs::remove_file(&partial).unwrap();
         if kind != "nothing" {
@@ -155,7 +155,7 @@ fn archives_of_a_history_that_was_dropped_are_never_replaced() {
 fn a_folder_that_is_removed_meanwhile_fails_the_backup_and_is_made_again() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
-    for point in ["archive_unfinished", "before_rename"] {
+    for point in sample(["archive_unfinished", "before_rename"]) {
         let (call, partial) = stopped_at(&cluster, &faults, point);
         fs::remove_dir_all(partial.parent().unwrap()).unwrap();
         faults.lift(point);

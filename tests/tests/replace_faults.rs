@@ -109,7 +109,7 @@ fn a_caller_that_dies_takes_its_restore_with_it_and_nothing_stays() {
     let faults = Faults::default();
     let cluster = faults.cluster(&[]);
     let id = cluster.make_aged();
-    for point in ["after_data", "before_swap"] {
+    for point in sample(["after_data", "before_swap"]) {
         faults.plant(point);
         let call = cluster.call("postgres", &replace(&id));
         faults.wait(point);

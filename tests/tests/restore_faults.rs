@@ -1,6 +1,6 @@
 //! Restores that fail, are cancelled or die: nothing is left of them.
 
-use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, OLD, crash_at, wait_until};
+use pg_backup_tests::{Cluster, Faults, LIMIT, Mode, OLD, crash_at, sample, wait_until};
 
 #[test]
 fn a_restore_that_fails_leaves_no_database() {
@@ -111,7 +111,7 @@ fn dies_at(point: &str, runner_only: bool) -> (Faults, Cluster, String) {
 
 #[test]
 fn a_database_that_was_opened_when_the_server_or_the_runner_died_is_whole_and_stays() {
-    for runner_only in [false, true] {
+    for runner_only in sample([false, true]) {
         let (_faults, mut cluster, id) = dies_at("opened", runner_only);
         cluster.wait_for_restore("postgres", &["manual succeeded".to_owned()]);
         assert_eq!(cluster.age("copy"), OLD, "{runner_only}");
@@ -216,7 +216,7 @@ fn what_cannot_be_analyzed_is_told_and_the_restore_succeeds() {
                     ORDER BY id DESC LIMIT 1";
     let analyzed = "SELECT string_agg(DISTINCT tablename, ' ' ORDER BY tablename) FROM pg_stats \
                     WHERE schemaname = 'public'";
-    for jobs in ["", ", jobs => 3"] {
+    for jobs in sample(["", ", jobs => 3"]) {
         let call = format!("CALL backup_restore({id}, target => 'copy'{jobs})");
         let said = cluster.psql_says("postgres", &call);
         assert!(said.contains(&format!("WARNING:  {told}\n")), "{said}");

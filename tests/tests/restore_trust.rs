@@ -1,6 +1,6 @@
 //! Whose rights the code in a backup gets: never those of the superuser who restores it.
 
-use pg_backup_tests::Cluster;
+use pg_backup_tests::{Cluster, sample};
 
 /// A low-privileged owner's functions, which would note down whose rights they get.
 const TROJANS: &str = "
@@ -58,7 +58,7 @@ fn trojans_of_an_owner_without_rights_never_run_with_those_of_the_superuser() {
     let cluster = Cluster::start();
     cluster.psql("postgres", "CREATE DATABASE app");
     cluster.psql("app", TROJANS);
-    for options in ["", ", jobs => 2"] {
+    for options in sample(["", ", jobs => 2"]) {
         let id = cluster.back_up_app(options);
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{options})"));
         let rows = "SELECT (SELECT count(*) FROM checked) + (SELECT count(*) FROM typed) \

@@ -2,7 +2,9 @@
 //! `deleting` and the next retention finishes it.
 
 use nix::sys::signal::Signal;
-use pg_backup_tests::{Cluster, Faults, LIMIT, give_to_server, is_alive, signal, wait_until};
+use pg_backup_tests::{
+    Cluster, Faults, LIMIT, give_to_server, is_alive, sample, signal, wait_until,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +54,7 @@ fn crash_at(cluster: &mut Cluster, faults: &Faults, sql: &str, point: &str) {
 
 #[test]
 fn a_crash_in_the_middle_of_pruning_is_finished_after_the_start() {
-    for (point, is_there) in [("before_prune", true), ("after_prune", false)] {
+    for (point, is_there) in sample([("before_prune", true), ("after_prune", false)]) {
         let faults = Faults::default();
         let mut cluster = faults.cluster(&[]);
         let backups = three(&cluster);
@@ -80,7 +82,7 @@ fn a_crash_in_the_middle_of_pruning_is_finished_after_the_start() {
 
 #[test]
 fn a_runner_that_is_killed_while_it_prunes_leaves_row_and_file_in_agreement() {
-    for point in ["before_prune", "after_prune"] {
+    for point in sample(["before_prune", "after_prune"]) {
         let faults = Faults::default();
         let cluster = faults.cluster(&[]);
         let backups = three(&cluster);

@@ -4,7 +4,7 @@
 
 use nix::sys::signal::Signal;
 use pg_backup_tests::{
-    Cluster, DEAF, LIMIT, LINGERING, Mode, STOPPED, is_alive, signal, wait_until,
+    Cluster, DEAF, LIMIT, LINGERING, Mode, STOPPED, is_alive, sample, signal, wait_until,
 };
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 fn a_crash_of_an_unrelated_backend_interrupts_the_backup() {
     let cluster = Cluster::start();
     let postmaster = cluster.pid();
-    for script in CHILDREN {
+    for script in sample(CHILDREN) {
         cluster.use_tool("pg_dump", script);
         let bystander = cluster.call("postgres", "SELECT pg_sleep(1000)");
         let call = cluster.call_until_dumping("postgres", CREATE);
@@ -33,7 +33,7 @@ fn a_crash_of_an_unrelated_backend_interrupts_the_backup() {
 #[test]
 fn a_runner_that_is_killed_leaves_nothing() {
     let cluster = Cluster::start();
-    for script in CHILDREN {
+    for script in sample(CHILDREN) {
         cluster.use_tool("pg_dump", script);
         let call = cluster.call_until_dumping("postgres", CREATE);
         signal(cluster.wait_for_runner(), Signal::SIGKILL);
@@ -45,7 +45,7 @@ fn a_runner_that_is_killed_leaves_nothing() {
 #[test]
 fn a_runner_that_is_terminated_says_so() {
     let cluster = Cluster::start();
-    for script in CHILDREN {
+    for script in sample(CHILDREN) {
         cluster.use_tool("pg_dump", script);
         let call = cluster.call_until_dumping("postgres", CREATE);
         let runner = cluster.wait_for_runner();
@@ -60,7 +60,7 @@ fn a_runner_that_is_terminated_says_so() {
 #[test]
 fn a_runner_that_is_cancelled_says_so() {
     let cluster = Cluster::start();
-    for script in CHILDREN {
+    for script in sample(CHILDREN) {
         cluster.use_tool("pg_dump", script);
         let call = cluster.call_until_dumping("postgres", CREATE);
         let runner = cluster.wait_for_runner();
@@ -74,7 +74,7 @@ fn a_runner_that_is_cancelled_says_so() {
 #[test]
 fn a_caller_that_is_terminated_takes_its_backup_with_it() {
     let cluster = Cluster::start();
-    for script in CHILDREN {
+    for script in sample(CHILDREN) {
         cluster.use_tool("pg_dump", script);
         let call = cluster.call_until_dumping("postgres", CREATE);
         cluster.sql("postgres", &format!("SELECT pg_terminate_backend({})", call.pid));

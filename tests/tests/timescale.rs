@@ -2,7 +2,7 @@
 //! of the restore, jobs that are parked and given back, workers that are started again.
 
 use pg_backup_tests::{
-    Cluster, Faults, LIMIT, PRELOADED, install_timescaledb, wait_for, wait_until,
+    Cluster, Faults, LIMIT, PRELOADED, install_timescaledb, sample, wait_for, wait_until,
 };
 
 /// Rows, catalog and sequences, without the jobs.
@@ -53,12 +53,12 @@ fn a_copy_holds_every_chunk_and_its_jobs_are_parked() {
     let cluster = Cluster::with_timescaledb();
     cluster.make_hypertable("public");
     let wanted = content(&cluster, "app");
-    for (options, how) in [
+    for (options, how) in sample([
         ("", ""),
         ("", ", jobs => 4"),
         (", format => 'directory', compression => 'none'", ", jobs => 4"),
         (", format => 'plain'", ", trusted => true"),
-    ] {
+    ]) {
         let id = cluster.backup_of_app(options);
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{how})"));
         assert_eq!(content(&cluster, "copy"), wanted, "{options}{how}");
@@ -82,7 +82,7 @@ fn the_extension_may_lie_in_a_schema_of_its_own() {
         "ALTER SCHEMA \"The ts\" OWNER TO boss; GRANT USAGE ON SCHEMA \"The ts\" TO sensor",
     );
     let (wanted, schema) = (content(&cluster, "app"), cluster.schema_of("app"));
-    for how in ["", ", jobs => 2"] {
+    for how in sample(["", ", jobs => 2"]) {
         let id = cluster.backup_of_app("");
         cluster.sql("postgres", &format!("CALL backup_restore({id}, target => 'copy'{how})"));
         assert_eq!(content(&cluster, "copy"), wanted);

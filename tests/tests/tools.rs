@@ -109,12 +109,12 @@ fn a_directory_dump_with_a_missing_or_cut_file_never_succeeds() {
         "CREATE TABLE t AS SELECT i, repeat('x', i) FROM generate_series(1, 300) i",
     );
     let last_arg = "for a in \"$@\"; do case $a in --file=*) d=${a#--file=};; esac; done";
-    for damage in [
+    for damage in sample([
         "cat $d/*.dat | head -c 9 >/dev/null; f=$(ls -S $d/*.dat | head -1); truncate -s -20 $f",
         "truncate -s 0 $(ls -S $d/*.dat | head -1)",
         "truncate -s 100 $d/toc.dat",
         "rm $d/toc.dat",
-    ] {
+    ]) {
         // Into a directory of its own first: files that are closed are packed at once.
         let script = format!(
             "#!/bin/sh\n{last_arg}\nt=$(mktemp -d)\nn=\nfor a in \"$@\"; do case $a in \
@@ -134,7 +134,7 @@ fn a_directory_dump_with_a_missing_or_cut_file_never_succeeds() {
 
 #[test]
 fn a_tool_that_is_not_there_or_not_executable_is_named() {
-    for tool in ["pg_dump", "pg_dumpall", "pg_restore"] {
+    for tool in sample(["pg_dump", "pg_dumpall", "pg_restore"]) {
         let cluster = Cluster::start();
         let dir = cluster.fake_tool(tool, "#!/bin/sh\nexit 0");
         std::fs::remove_file(dir.join(tool)).unwrap();
@@ -222,7 +222,7 @@ fn the_server_stops_and_starts_with_a_stuck_child() {
     use pg_backup_tests::Mode;
     for script in sample(HANGING) {
         let mut cluster = with_tool("pg_dump", script);
-        for how in ["fast", "immediate", "kill"] {
+        for how in sample(["fast", "immediate", "kill"]) {
             let call = cluster.call("postgres", CREATE);
             cluster.wait_for_phase("dumping");
             match how {

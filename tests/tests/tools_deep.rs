@@ -33,7 +33,7 @@ fn a_pg_dump_that_closes_its_output_and_stays_is_ended_by_the_stall_timeout() {
 #[test]
 fn a_pg_dump_that_gives_its_output_and_stays_is_ended_by_the_stall_timeout() {
     let cluster = Cluster::start();
-    for options in ["", "format => 'plain'", "format => 'directory'"] {
+    for options in sample(["", "format => 'plain'", "format => 'directory'"]) {
         cluster.use_tool("pg_dump", pg_backup_tests::LINGERING);
         let sql = format!("SET pg_backup.stall_timeout = '1s'; SELECT backup_create({options})");
         assert_eq!(cluster.error("postgres", &sql).sqlstate, "57014", "{options}");
@@ -44,7 +44,7 @@ fn a_pg_dump_that_gives_its_output_and_stays_is_ended_by_the_stall_timeout() {
 #[test]
 fn a_pg_dumpall_that_hangs_is_ended_by_the_stall_timeout() {
     let cluster = Cluster::start();
-    for script in [STOPPED, DEAF] {
+    for script in sample([STOPPED, DEAF]) {
         cluster.use_tool("pg_dumpall", script);
         assert_stalls(&cluster, "pg_dumpall");
     }
@@ -53,7 +53,7 @@ fn a_pg_dumpall_that_hangs_is_ended_by_the_stall_timeout() {
 #[test]
 fn a_pg_restore_that_hangs_is_ended_by_the_stall_timeout() {
     let cluster = Cluster::start();
-    for script in [STOPPED, "#!/bin/sh\ncat >/dev/null\nkill -STOP $$"] {
+    for script in sample([STOPPED, "#!/bin/sh\ncat >/dev/null\nkill -STOP $$"]) {
         cluster.use_tool("pg_restore", script);
         assert_stalls(&cluster, "pg_restore");
     }
@@ -109,11 +109,11 @@ fn a_pg_restore_that_cannot_judge_an_archive_does_not_condemn_it() {
 #[test]
 fn a_verification_that_is_cut_short_does_not_count() {
     let cluster = Cluster::start();
-    for script in [
+    for script in sample([
         "#!/bin/sh\ncat >/dev/null\nexit 0",
         "#!/bin/sh\n[ \"$1\" = --list ] && exec \"$REAL\" \"$@\"\n\"$REAL\" \"$@\" | head -c 600",
         "#!/bin/sh\n[ \"$1\" = --list ] && exec \"$REAL\" \"$@\"\nhead -c 100 >/dev/null\nexit 0",
-    ] {
+    ]) {
         cluster.use_tool("pg_restore", script);
         let error = cluster.error("postgres", CREATE);
         assert_eq!(error.sqlstate, "XX001", "{script}: {error}");
@@ -124,7 +124,7 @@ fn a_verification_that_is_cut_short_does_not_count() {
 #[test]
 fn a_tool_without_the_right_to_be_executed_is_named() {
     let cluster = Cluster::start();
-    for tool in ["pg_dump", "pg_dumpall", "pg_restore"] {
+    for tool in sample(["pg_dump", "pg_dumpall", "pg_restore"]) {
         let dir = cluster.fake_tool(tool, "#!/bin/sh\nexit 0");
         fs::set_permissions(dir.join(tool), fs::Permissions::from_mode(0o600)).unwrap();
         cluster.set("pg_backup.bin_directory", &dir.display().to_string());
@@ -206,7 +206,7 @@ fn a_script_with_a_torn_middle_never_succeeds() {
     cluster.sql("postgres", "CREATE TABLE t AS SELECT i FROM generate_series(1, 20000) i");
     let torn = "#!/bin/bash\nt=$(mktemp)\n\"$REAL\" \"$@\" > $t\nn=$(stat -c %s $t)\n\
                 head -c $((n / 2)) $t\nprintf X\ntail -c 3000 $t\nrm $t";
-    for options in ["compression => 'none'", "compression => 'gzip:6'"] {
+    for options in sample(["compression => 'none'", "compression => 'gzip:6'"]) {
         cluster.use_tool("pg_dump", torn);
         let error = cluster.error("postgres", &format!("SELECT backup_create({options})"));
         assert_eq!(error.sqlstate, "XX001", "{options}: {error}");

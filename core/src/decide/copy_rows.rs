@@ -6,7 +6,7 @@
 //! COPY; data are only searched for line ends, as fast as memory goes. Memory does not grow with
 //! the input, only with the number of tables, and that has a bound.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 mod block;
 mod lexer;
@@ -145,7 +145,7 @@ impl DataCounter {
 /// Counts by schema and name.
 #[derive(Debug, Default)]
 struct Tables {
-    counts: BTreeMap<Target, (u64, u64)>,
+    counts: HashMap<Target, (u64, u64)>,
     name_bytes: usize,
     overflowed: bool,
 }
@@ -167,14 +167,15 @@ impl Tables {
 
     fn list(self, encoding: &str) -> Vec<TableRows> {
         let text = |name: Vec<u8>| decode(&name, encoding).into_owned();
-        let counts = self.counts.into_iter();
+        let mut counts: Vec<_> = self.counts.into_iter().collect();
+        counts.sort_unstable();
         let told = |(target, (rows, bytes)): (Target, (u64, u64))| TableRows {
             schema: text(target.schema),
             name: text(target.name),
             rows,
             bytes,
         };
-        counts.map(told).collect()
+        counts.into_iter().map(told).collect()
     }
 }
 

@@ -20,8 +20,6 @@ use crate::host::sweep::sweep;
 use crate::host::upload::Uploads;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 /// A job that is alive: its home database's id, and the id of its run.
 pub type Alive = (u32, i64);
@@ -70,9 +68,11 @@ pub async fn survey(context: &Context<'_>) -> Result<Recovered> {
 }
 
 async fn all(context: &Context<'_>, alive: Option<Living<'_>>) -> Result<Recovered> {
-    let fingerprint = fingerprint(context).await?;
+    let server = connect(context, &context.settings.access.connect_database).await?;
+    let fingerprint = fingerprint_in(context, &server).await?;
     let mut recovered = Recovered { fingerprint, ..Recovered::default() };
-    let (mut first, rows) = First::list(context, DATABASES, &[]).await?;
+    let rows = server.rows(context.control, DATABASES, &[]).await?;
+    let mut first = First { context, server: Some(server) };
     for row in rows {
         context.control.proceed()?;
         match first.database(row.get(1), alive).await {
@@ -95,7 +95,9 @@ pub async fn read(
     unsettled: &BTreeSet<u32>,
     alive: Living<'_>,
 ) -> Result<Vec<(u32, Result<Option<Found>>)>> {
-    let (mut first, rows) = First::list(context, NAMES, &[&ids]).await?;
+    let server = connect(context, &context.settings.access.connect_database).await?;
+    let rows = server.rows(context.control, NAMES, &[&ids]).await?;
+    let mut first = First { context, server: Some(server) };
     let mut read: Vec<(u32, Result<Option<Found>>)> = Vec::new();
     for row in &rows {
         let alive = unsettled.contains(&row.get(0)).then_some(alive);
@@ -113,7 +115,11 @@ pub async fn read(
 /// A text that changes when a database is made, dropped, renamed, opened or closed: what is a copy,
 /// and what is not, may be another then.
 pub async fn fingerprint(context: &Context<'_>) -> Result<String> {
-    let server = connect(context, &context.settings.access.connect_database).await?;
+    fingerprint_in(context, &connect(context, &context.settings.access.connect_database).await?)
+        .await
+}
+
+async fn fingerprint_in(context: &Context<'_>, server: &Server) -> Result<String> {
     Ok(server.one(context.control, FINGERPRINT, &[]).await?.get(0))
 }
 
@@ -122,23 +128,13 @@ async fn connect(context: &Context<'_>, database: &str) -> Result<Server> {
     Server::connect(access, context.control, database, "pg_backup launcher").await
 }
 
-/// The session that lists the databases. It reads its own one, too: that saves a connection.
+/// The session that has listed the databases reads its own one, too: that saves a connection.
 struct First<'a> {
     context: &'a Context<'a>,
     server: Option<Server>,
 }
 
 impl<'a> First<'a> {
-    async fn list(
-        context: &'a Context<'a>,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<(Self, Vec<Row>)> {
-        let server = connect(context, &context.settings.access.connect_database).await?;
-        let rows = server.rows(context.control, sql, params).await?;
-        Ok((Self { context, server: Some(server) }, rows))
-    }
-
     /// As [`database`]. What was listed is its own only by the name that it has connected to.
     async fn database(&mut self, name: &str, alive: Option<Living<'_>>) -> Result<Option<Found>> {
         let own = name == self.context.settings.access.connect_database;

@@ -10,7 +10,7 @@ pub(super) const MAX_STATEMENT_BYTES: usize = 64 * 1024;
 const ENCODING: &[u8] = b"SET client_encoding = '";
 
 /// The table of a COPY statement, as the server will name it, in the script's encoding.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Target {
     pub schema: Vec<u8>,
     pub name: Vec<u8>,
