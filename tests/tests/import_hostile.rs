@@ -2,7 +2,7 @@
 //! read, nothing in them is run, and what they say of themselves makes them no archive of ours.
 
 use pg_backup_hostile::Member;
-use pg_backup_tests::{Cluster, Guard, Victim, give_to_server, names_below, run_tool};
+use pg_backup_tests::{Cluster, Guard, Victim, give_to_server, names_below, run_tool, sample};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,7 @@ fn what_a_script_tells_is_bounded_and_odd_names_are_no_harm() {
     fs::write(&file, many).unwrap();
     cluster.value("postgres", &format!("SELECT backup_import('{}')", file.display()));
     let odd = ["a\u{0}b", "a\\b", "../../x", "", "é\u{202e}x", "x'; DROP TABLE t; --"];
-    for name in odd {
+    for name in sample(odd) {
         fs::write(&file, format!("{}\nCREATE DATABASE \"{name}\";\n", "-- x\n".repeat(200)))
             .unwrap();
         let call = format!("SELECT backup_import('{}')", file.display());

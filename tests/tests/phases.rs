@@ -73,7 +73,7 @@ fn a_stuck_pg_restore_goes_with_its_job() {
 
 fn stuck_tool(tool: &str) {
     let mut cluster = Cluster::start();
-    for (fault, status) in FAULTS {
+    for (fault, status) in sample(FAULTS) {
         cluster.use_tool(tool, STOPPED);
         let call = cluster.call("postgres", CREATE);
         wait_until(&format!("a stuck {tool}"), LIMIT, || !tools(&cluster, tool).is_empty());

@@ -79,10 +79,10 @@ fn a_crash_right_after_the_swap_is_told_as_succeeded() {
 
 #[test]
 fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
-    for (point, wanted, status) in [
+    for (point, wanted, status) in sample([
         ("rollback_opened", OLD, "rollback interrupted"),
         ("rollback_swapped", NEW, "rollback succeeded"),
-    ] {
+    ]) {
         for runner_only in sample([false, true]) {
             let faults = Faults::default();
             let (mut cluster, id) = at_home(&faults);

@@ -50,8 +50,9 @@ fn a_runner_that_dies_before_the_swap_leaves_the_live_database_and_nothing_else(
 
 #[test]
 fn a_server_or_runner_that_dies_after_the_swap_leaves_the_restored_database() {
-    dies_at(&["after_swap"], false, OLD);
-    dies_at(&["after_swap"], true, OLD);
+    for runner_only in sample([false, true]) {
+        dies_at(&["after_swap"], runner_only, OLD);
+    }
 }
 
 /// A rollback or an acceptance (`call`) of a replace dies at `point`.
@@ -67,16 +68,18 @@ fn way_out_dies_at(call: &str, point: &str, runner_only: bool, wanted: &str) {
 
 #[test]
 fn a_rollback_that_dies_has_happened_or_has_not() {
-    for runner_only in sample([false, true]) {
-        way_out_dies_at("rollback", "rollback_opened", runner_only, OLD);
-        way_out_dies_at("rollback", "rollback_swapped", runner_only, NEW);
+    let (opened, swapped) = (("rollback_opened", OLD), ("rollback_swapped", NEW));
+    let cases = [(opened, false), (swapped, true), (swapped, false), (opened, true)];
+    for ((point, wanted), runner_only) in sample(cases) {
+        way_out_dies_at("rollback", point, runner_only, wanted);
     }
 }
 
 #[test]
 fn an_acceptance_that_dies_has_happened() {
-    way_out_dies_at("accept", "kept_dropped", false, OLD);
-    way_out_dies_at("accept", "kept_dropped", true, OLD);
+    for runner_only in sample([false, true]) {
+        way_out_dies_at("accept", "kept_dropped", runner_only, OLD);
+    }
 }
 
 #[test]
