@@ -41,7 +41,10 @@ fn hostile_names() -> Vec<String> {
 fn databases_with_hostile_names_are_backed_up_as_themselves() {
     let cluster = Cluster::start();
     let before = names_below(cluster.data_dir().parent().unwrap());
-    for (number, name) in hostile_names().iter().enumerate() {
+    let all = hostile_names();
+    // Two at a time: some differ in the case of their letters only.
+    let names = sample(all.chunks(2)).concat();
+    for (number, name) in names.iter().enumerate() {
         cluster.sql("postgres", &format!("CREATE DATABASE {}", quoted(name)));
         cluster.sql(name, &format!("CREATE TABLE marker_{number} AS SELECT {number} AS n"));
         let call = format!("SELECT backup_create(database => {})", literal(name));
@@ -55,7 +58,7 @@ fn databases_with_hostile_names_are_backed_up_as_themselves() {
     }
     let archives = names_below(&cluster.backup_dir());
     let count = archives.iter().filter(|name| name.ends_with(".zip")).count();
-    assert_eq!(count, hostile_names().len(), "{archives:?}");
+    assert_eq!(count, names.len(), "{archives:?}");
     let folders = archives.iter().filter(|name| name.matches('/').count() == 1).count();
     assert_eq!(folders, count, "each database has a folder of its own: {archives:?}");
     let outside = names_below(cluster.data_dir().parent().unwrap())
