@@ -140,6 +140,28 @@ fn a_crash_while_a_restore_is_rehearsed_leaves_no_scratch_database() {
     assert_eq!(cluster.value("postgres", &state), "available");
 }
 
+#[test]
+fn a_rehearsal_whose_session_is_ended_leaves_no_scratch_database_and_tells_of_none() {
+    let faults = Faults::default();
+    let cluster = faults.cluster(&[]);
+    let id = cluster.make_aged();
+    for point in ["before_create", "after_data"] {
+        faults.plant(point);
+        let call = cluster.call("postgres", &format!("SELECT backup_verify({id}, 'restore')"));
+        faults.wait(point);
+        let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                     WHERE application_name LIKE 'pg_backup swap%'";
+        assert_eq!(cluster.value("postgres", ended), "1", "{point}");
+        faults.lift(point);
+        let outcome = call.end();
+        assert_eq!(outcome.is_ok(), point == "after_data", "{outcome:?}");
+        assert_eq!(cluster.databases(), "app", "{point}");
+        let warnings = "SELECT coalesce(array_to_string(warnings, ' '), '') FROM backup_history \
+                        WHERE kind = 'verify' LIMIT 1";
+        assert_eq!(cluster.value("postgres", warnings), "", "{point}");
+    }
+}
+
 /// What was to be found out is found out: what is left is told, and goes when it can.
 #[test]
 fn a_scratch_database_that_cannot_be_dropped_takes_nothing_from_what_was_rehearsed() {

@@ -5,6 +5,7 @@
 //! (`PQcancel` of libpq waits for the same).
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -20,14 +21,18 @@ pub struct Address {
 }
 
 /// Has the server at `address` cancel what the session of `token` runs. Back when the signal has
-/// been sent. Errors: no connection, or none that stays until then.
+/// been sent; where the server has a name, when the request has been: the address that the session
+/// has connected to is known to the token alone, and to look the name up again may take for ever.
+/// Errors: no connection, or none that stays until then.
 pub async fn cancel(token: &CancelToken, address: &Address) -> io::Result<()> {
     let Address { host, port } = address;
     if host.starts_with('/') {
         let path = Path::new(host).join(format!(".s.PGSQL.{port}"));
-        request(token, UnixStream::connect(path).await?).await
-    } else {
-        request(token, TcpStream::connect((host.as_str(), *port)).await?).await
+        return request(token, UnixStream::connect(path).await?).await;
+    }
+    match host.parse::<IpAddr>() {
+        Ok(ip) => request(token, TcpStream::connect((ip, *port)).await?).await,
+        Err(_) => token.cancel_query(NoTls).await.map_err(io::Error::other),
     }
 }
 

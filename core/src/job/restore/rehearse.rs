@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{DROP_TIME, checked, compare, create, leftover, load};
+use super::{DROP_TIME, checked, compare, create, leftover, load, outside};
 use crate::catalog::history::History;
 use crate::catalog::history_files::StoredArchive;
 use crate::decide::request::{Restore, Verify};
@@ -47,6 +47,12 @@ pub async fn rehearse(
     let (tables, rows) = (work.manifest.tables.len(), work.manifest.total_rows());
     let control = clearing(context.control, DROP_TIME);
     let clearing = Context { control: &control, ..*context };
+    // Somebody has ended our session: another one does it.
+    if work.server.is_closed()
+        && let Ok(server) = outside(&clearing, &restore).await
+    {
+        work.server = server;
+    }
     let told = match leftover::remove(&clearing, &work.server, work.target).await {
         Ok(()) => Ok(()),
         Err(left) => {
