@@ -12,7 +12,7 @@ DESTDIR ?=
 FILTER ?=
 # Every case of the tests that try many, and not a quarter of them: make test EXTRA=1
 EXTRA ?=
-export PG_BACKUP_TEST_EXTRA ?= $(EXTRA)
+export PG_BACKUP_TEST_EXTRA := $(or $(EXTRA),$(PG_BACKUP_TEST_EXTRA))
 # The major version of PostgreSQL that is tested: make test PG=17
 PG ?= 15
 

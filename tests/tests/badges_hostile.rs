@@ -102,7 +102,7 @@ fn a_large_or_strange_table_is_left_out_at_once() {
         "CREATE TABLE alembic_version AS SELECT 'kept' AS version_num; \
          CREATE TABLE knex_migrations AS SELECT i AS id, 'm' || i AS name, 1 AS batch \
            FROM generate_series(1, 250000) i; \
-         CREATE TABLE django_migrations AS SELECT 1 AS id, 'a' AS app, repeat('x', 20000000) AS name, \
+         CREATE TABLE django_migrations AS SELECT 1 AS id, 'a' AS app, repeat('x', 40000000) AS name, \
            now() AS applied; \
          CREATE TABLE __diesel_schema_migrations AS SELECT repeat('x', 8000) || i AS version, \
            now() AS run_on FROM generate_series(1, 20000) i",

@@ -18,13 +18,13 @@ fn a_full_disk_fails_the_backup_and_gets_its_space_back() {
         cluster.fill("big", 2, 12);
         backups_go_to(&cluster, disk.path(), "0");
         let ballast = disk.path().join("ballast");
-        for (database, options) in sample([
+        for (database, options) in [
             ("big", "compression => 'none'"),
             ("big", "compression => 'zstd:1'"),
             ("big", "jobs => 2"),
             ("big", "format => 'plain'"),
             ("postgres", "compression => 'zstd:3'"),
-        ]) {
+        ] {
             if database == "postgres" {
                 // A tiny database: leave it less than its dump needs.
                 let free = nix::sys::statvfs::statvfs(disk.path()).unwrap();

@@ -97,7 +97,7 @@ fn what_a_script_tells_is_bounded_and_odd_names_are_no_harm() {
             "COPY s{number}.django_migrations (id, app, name, applied) FROM stdin;\n{rows}\\.\n"
         )
     };
-    let many: String = (0..60).map(table).collect();
+    let many: String = (0..100).map(table).collect();
     fs::write(&file, many).unwrap();
     cluster.value("postgres", &format!("SELECT backup_import('{}')", file.display()));
     let odd = ["a\u{0}b", "a\\b", "../../x", "", "é\u{202e}x", "x'; DROP TABLE t; --"];

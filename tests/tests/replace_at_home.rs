@@ -79,27 +79,25 @@ fn a_crash_right_after_the_swap_is_told_as_succeeded() {
 
 #[test]
 fn a_crash_in_a_rollback_is_told_as_what_it_came_to() {
-    for (point, wanted, status) in sample([
-        ("rollback_opened", OLD, "rollback interrupted"),
-        ("rollback_swapped", NEW, "rollback succeeded"),
-    ]) {
-        for runner_only in sample([false, true]) {
-            let faults = Faults::default();
-            let (mut cluster, id) = at_home(&faults);
-            cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
-            wait_until("the swap", LIMIT, || {
-                cluster.ask("app", "SELECT count(*) FROM backup_rollback_points")
-                    == Some("1".to_owned())
-            });
-            // The row is there before the job has ended, and two at once are refused.
-            cluster.wait_until_idle();
-            dies(&mut cluster, &faults, "CALL backup_rollback(2)", point, runner_only);
-            assert_eq!(cluster.assert_accounted_for("app"), wanted, "{point}");
-            assert_eq!(cluster.last_restore("app").split(':').next(), Some(status), "{point}");
-            assert_eq!(count(&cluster), 3, "{point}");
-            cluster.accept_all("app");
-            assert_eq!(cluster.databases(), "app", "{point}");
-        }
+    let opened = ("rollback_opened", OLD, "rollback interrupted");
+    let swapped = ("rollback_swapped", NEW, "rollback succeeded");
+    let cases = [(opened, false), (swapped, true), (swapped, false), (opened, true)];
+    for ((point, wanted, status), runner_only) in sample(cases) {
+        let faults = Faults::default();
+        let (mut cluster, id) = at_home(&faults);
+        cluster.psql("app", &format!("CALL backup_restore({id}, replace => 'app')"));
+        wait_until("the swap", LIMIT, || {
+            cluster.ask("app", "SELECT count(*) FROM backup_rollback_points")
+                == Some("1".to_owned())
+        });
+        // The row is there before the job has ended, and two at once are refused.
+        cluster.wait_until_idle();
+        dies(&mut cluster, &faults, "CALL backup_rollback(2)", point, runner_only);
+        assert_eq!(cluster.assert_accounted_for("app"), wanted, "{point}");
+        assert_eq!(cluster.last_restore("app").split(':').next(), Some(status), "{point}");
+        assert_eq!(count(&cluster), 3, "{point}");
+        cluster.accept_all("app");
+        assert_eq!(cluster.databases(), "app", "{point}");
     }
 }
 

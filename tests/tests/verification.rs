@@ -1,6 +1,6 @@
 //! Archives that are not what was written: each defect is found and named.
 
-use pg_backup_tests::{Cluster, Run, sample};
+use pg_backup_tests::{Cluster, Run};
 use std::fs;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::PathBuf;
@@ -105,9 +105,7 @@ fn a_flipped_byte_is_found_wherever_it_is() {
     let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let recorded = cluster.value("postgres", "SELECT sha256 FROM backup_history WHERE id = 1");
     let mut deeper = 0;
-    let steps = sample(0..24);
-    let tried = steps.len();
-    for step in steps {
+    for step in 0..24 {
         // Spread over the file, the same positions at every run.
         let position = size * step / 24 + (step * 7919) % (size / 24);
         let mut byte = [0];
@@ -130,7 +128,7 @@ fn a_flipped_byte_is_found_wherever_it_is() {
         cluster.sql("postgres", &back);
     }
     assert_eq!(defects(&cluster, &run, "read"), "");
-    assert!(deeper * 6 >= tried * 5, "level read alone found {deeper} of {tried}");
+    assert!(deeper >= 20, "level read alone found {deeper} of 24");
 }
 
 #[test]
