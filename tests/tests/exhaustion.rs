@@ -93,7 +93,10 @@ fn without_a_free_connection_the_call_fails_and_later_works() {
     let error = caller.batch_execute("SELECT backup_create()").unwrap_err();
     assert_eq!(pg_backup_tests::sqlstate(&error), "53300", "{error:?}");
     others.clear();
-    wait_until("a free connection", LIMIT, || cluster.try_sql("postgres", "SELECT 1").is_ok());
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+    wait_until("the end of the others", LIMIT, || {
+        caller.query_one(sessions, &[]).unwrap().get::<_, i64>(0) == 1
+    });
     caller.batch_execute("SELECT backup_create()").unwrap();
 }
 
